@@ -1,0 +1,1 @@
+"""What runs the service on one machine: Functions host, Azurite, Entra ID emulator, sample fleet."""
