@@ -1,0 +1,1 @@
+"""Microsoft Graph: the adapter that tells Entra ID."""

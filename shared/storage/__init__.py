@@ -1,0 +1,1 @@
+"""Table and Queue Storage: the adapters of the ports that keep things."""
