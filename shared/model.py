@@ -117,12 +117,12 @@ _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d
 
 
 def _is_unprintable(character: str) -> bool:
-    return unicodedata.category(character) in {"Cc", "Cs"}
+    return unicodedata.category(character) == "Cc"
 
 
 def _no_unprintables(text: str) -> str:
     if any(map(_is_unprintable, text)):
-        raise ValueError("holds a control character or half of a surrogate pair")
+        raise ValueError("holds a control character")
     return text
 
 

@@ -58,7 +58,8 @@ class EntraDirectory:
         self._settings = settings
         self._clock = clock
         self._credential = OneTokenAtATime(credential)
-        http = httpx.AsyncClient(base_url=settings.GRAPH_BASE_URL, timeout=_TIMEOUT)
+        self._transport = httpx.AsyncHTTPTransport()  # ours to close: the SDK wraps it and never does
+        http = httpx.AsyncClient(base_url=settings.GRAPH_BASE_URL, timeout=_TIMEOUT, transport=self._transport)
         no_retries = {RetryHandlerOption.get_key(): RetryHandlerOption(max_retries=0, should_retry=False)}
         self._http = GraphClientFactory.create_with_default_middleware(client=http, options=graph_options | no_retries)
         adapter = GraphRequestAdapter(
@@ -85,6 +86,7 @@ class EntraDirectory:
     async def close(self) -> None:
         """Close the connections."""
         await self._http.aclose()
+        await self._transport.aclose()
         await self._credential.close()
 
     async def _update(self, desired: Desired) -> Told:

@@ -1,0 +1,1 @@
+"""Tests, one folder to each part of the house."""

@@ -1,0 +1,1 @@
+"""The pure core: no I/O, every line and branch of it."""
