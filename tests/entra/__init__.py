@@ -1,0 +1,1 @@
+"""The Entra ID emulator, over HTTP and with the SDKs of Microsoft."""
