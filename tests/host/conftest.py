@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 from azure.storage.queue.aio import QueueServiceClient
-
 from host.running import RunningHost, running, write_app
 from host.sample import SETTINGS, SOURCE
+
 from local.azurite import Azurite
 
 

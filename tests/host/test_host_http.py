@@ -7,9 +7,8 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
-from yarl import URL
-
 from host.running import RunningHost
+from yarl import URL
 
 GUID = "1D71E131-0487-4d1d-9a0d-89f2bd1a888d"
 

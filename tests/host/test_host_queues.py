@@ -11,7 +11,6 @@ import pytest
 from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.queue import QueueMessage
 from azure.storage.queue.aio import QueueClient, QueueServiceClient
-
 from host.running import RunningHost, eventually, running, write_app
 from host.sample import SETTINGS, SOURCE
 

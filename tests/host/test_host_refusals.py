@@ -5,7 +5,6 @@ import socket
 from pathlib import Path
 
 import pytest
-
 from host.running import refusal, write_app
 
 HEAD = "import azure.functions as func\napp = func.FunctionApp()\n"

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-
 from host.running import RunningHost, eventually, running, write_app
+
 from local.host.timers import TimerState
 
 
