@@ -1,0 +1,1 @@
+"""What Entra ID is told: over msgraph-sdk, to the emulator."""
