@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 
 import azure.functions as func
 
@@ -10,6 +11,9 @@ from shared.messages import CHANGES, CHUNKS, POISON, REPORTS, ChangesMessage, Ch
 from shared.ports import UnavailableError
 from shared.reporting import Delivery, LeaseTooShortError
 from shared.weekly import weekly_run_id
+
+HOST_LEASE = timedelta(minutes=10)
+"""How long the Functions host hides a message that it hands to a function; taken where it does not say."""
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +25,8 @@ async def fold_changes(message: func.QueueMessage) -> None:
 
 async def report_devices(message: func.QueueMessage) -> None:
     """Report the devices of a message of ``device-reports``."""
-    delivery = Delivery(message.dequeue_count or 1, message.time_next_visible or wiring.now())
+    invisible_until = message.time_next_visible or wiring.now() + HOST_LEASE
+    delivery = Delivery(message.dequeue_count or 1, invisible_until)
     await _consume(REPORTS, message, lambda body: wiring.reporter().handle(Pointer.model_validate_json(body), delivery))
 
 

@@ -36,7 +36,7 @@ def failure_id(queue: str, body: str) -> str:
 
     A replay that fails again goes by the name of what it is the replay of.
     """
-    if _is_failure_id(first := _object(body).get("replayOf")):
+    if is_failure_id(first := _object(body).get("replayOf")):
         return first
     return sha256(f"{queue}\n{body}".encode()).hexdigest()[:32]
 
@@ -137,7 +137,8 @@ def _object(body: str) -> dict[str, Any]:
     return message if isinstance(message, dict) else {}
 
 
-def _is_failure_id(value: object) -> TypeIs[str]:
+def is_failure_id(value: object) -> TypeIs[str]:
+    """Say whether a value can be the id of a failed message; no other may become the key of a row."""
     return isinstance(value, str) and re.fullmatch(r"[0-9a-f]{32}", value) is not None
 
 

@@ -151,6 +151,9 @@ class Reporter:
         try:
             told = await directory.tell(desired)
         except ReportError as error:
+            if not directory.writes:
+                await self._remember(report, f"Dry run: {error}", _facts_of_error(error))
+                return Next(Outcome.FAILED)
             return await self._failed(stored, error)
         if not directory.writes:
             await self._remember(report, told.summary, _facts_of(desired, told))
@@ -188,7 +191,8 @@ class Reporter:
         if not again:
             return Next(Outcome.FAILED)
         # Forced (rule 4): after a time-out or a cut connection Graph may yet apply what it was sent.
-        return Next(again_after=self._still_throttled() if throttled else backoff(attempts), forced=True)
+        wait = self._still_throttled() if throttled else max(backoff(attempts), error.retry_after or 0)
+        return Next(again_after=wait, forced=True)
 
     async def _write(self, stored: Stored, after: DeviceReport) -> bool:
         """Write the outcome if the row is still the one that was read; else say that the race is lost (rule 3)."""

@@ -1,4 +1,4 @@
-"""The environment, read and validated once at cold start. docs/settings.md lists what each setting means."""
+"""The environment, read and validated once at cold start. The README lists what each one means."""
 
 import os
 import re

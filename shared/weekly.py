@@ -5,6 +5,7 @@ function should run, and a crash then repeats one chunk. Repeating it is harmles
 counted once.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -34,6 +35,11 @@ def weekly_run_id(now: datetime) -> str:
 def manual_run_id(now: datetime, unique: UUID) -> str:
     """Name a run that someone asked for."""
     return f"{now:%Y%m%dT%H%M%SZ}-{unique.hex[:8]}"
+
+
+def is_run_id(text: str) -> bool:
+    """Say whether a text can be the id of a run; no other may become the key of a row."""
+    return re.fullmatch(r"[0-9A-Za-z-]{1,64}", text) is not None
 
 
 @dataclass(frozen=True, slots=True)

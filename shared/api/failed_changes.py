@@ -5,7 +5,7 @@ import azure.functions as func
 from shared import wiring
 from shared.api.answers import ProblemError, answering, json
 from shared.api.paging import page_size, position, token
-from shared.failures import NotReplayableError
+from shared.failures import NotReplayableError, is_failure_id
 from shared.model import rfc3339
 from shared.ports import FailedChange
 
@@ -20,7 +20,8 @@ async def list_failed_changes(request: func.HttpRequest) -> func.HttpResponse:
 @answering
 async def replay(request: func.HttpRequest) -> func.HttpResponse:
     """Put a failed message back on its queue."""
-    failed = await wiring.failed_changes().get(request.route_params["id"])
+    wanted = request.route_params["id"]
+    failed = await wiring.failed_changes().get(wanted) if is_failure_id(wanted) else None
     if failed is None:
         raise ProblemError(404, "There is no failed change of this id; GET /api/failed-changes lists those there are.")
     try:

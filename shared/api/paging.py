@@ -13,6 +13,8 @@ from shared.sources.parsed import Flaw
 DEFAULT_PAGE = 50
 MAX_PAGE = 200
 
+_LONGEST_KEYS = 200
+
 
 def page_size(request: func.HttpRequest) -> int:
     """Read ``pageSize``; raises ``ProblemError`` if it is not a number from 1 to 200."""
@@ -32,10 +34,15 @@ def position(request: func.HttpRequest) -> Position | None:
     except (binascii.Error, ValueError, RecursionError):
         keys = None
     match keys:
-        case [str(partition), str(row)]:
+        case [str(partition), str(row)] if _may_be_keys(partition + row):
             return partition, row
         case _:
             raise bad_parameter("continuation", "is not a continuation that this list gave; begin without one")
+
+
+def _may_be_keys(text: str) -> bool:
+    """Storage answers a key that it does not allow with an error of its own; ours are short and plain."""
+    return len(text) <= _LONGEST_KEYS and text.isascii() and text.isprintable()
 
 
 def token(place: Position | None) -> str | None:

@@ -12,7 +12,7 @@ from shared.model import Frozen, rfc3339
 from shared.ports import Run, RunTotals
 from shared.sources.parsed import flaws_of
 from shared.sources.strict_json import NotJsonError, loads
-from shared.weekly import manual_run_id
+from shared.weekly import is_run_id, manual_run_id
 
 NEWEST = 50
 
@@ -47,7 +47,8 @@ async def list_runs(_: func.HttpRequest) -> func.HttpResponse:
 @answering
 async def get_run(request: func.HttpRequest) -> func.HttpResponse:
     """Answer with the progress and totals of a run."""
-    found = await wiring.runs().get(request.route_params["id"])
+    run_id = request.route_params["id"]
+    found = await wiring.runs().get(run_id) if is_run_id(run_id) else None
     if found is None:
         raise ProblemError(404, "There is no run of this id; GET /api/report-runs lists those there are.")
     return json(_run(*found))

@@ -211,6 +211,14 @@ async def test_a_transient_failure_is_tried_again_later_and_later_and_in_the_end
     assert 1 < hours < 6
 
 
+async def test_a_transient_failure_waits_at_least_as_long_as_graph_asked(house: House) -> None:
+    await house.fold(blocked(1))
+    house.queues.pointers.clear()
+    house.entra.errors = [failure(ErrorClass.TRANSIENT, retry_after=300)]
+    await house.report()
+    assert house.queues.take_pointer()[1] == 300
+
+
 def test_the_wait_doubles_up_to_an_hour_and_is_jittered_by_half() -> None:
     assert [backoff(attempts, lambda: 1.0) for attempts in (1, 2, 3, 20)] == [2, 4, 8, 3600]
     assert [backoff(attempts, lambda: 0.0) for attempts in (1, 2, 3, 20)] == [1, 2, 4, 1800]
@@ -326,3 +334,15 @@ async def test_a_dry_run_of_the_fleet_tells_nothing_and_leaves_the_rows_as_they_
     slots = RunSlots(run_id="run", chunk=0, slots=(0,), dry_run=True)
     await house.report(Pointer(devices=(DEVICE,), forced=True, run=slots))
     assert (len(house.entra.calls), house.row, house.runs.slots["run", 0]) == (1, before, ["d"])
+
+
+async def test_a_dry_run_that_finds_no_channel_counts_it_and_leaves_the_row_as_it_is(house: House) -> None:
+    await house.settled(compliant(1))
+    before = house.row
+    await house.runs.plan("run", 0, 1)
+    reporter = house.worker()
+    reporter.dry_directory = Entra(writes=False, errors=[failure(ErrorClass.UNSUPPORTED)])
+    slots = RunSlots(run_id="run", chunk=0, slots=(0,), dry_run=True)
+    await house.report(Pointer(devices=(DEVICE,), forced=True, run=slots), by=reporter)
+    assert (house.row, house.runs.slots["run", 0]) == (before, ["f"])
+    assert house.lines.entries[-1].summary == "Dry run: Unsupported: It failed."
