@@ -225,6 +225,11 @@ def test_a_device_that_could_not_be_reported_is_due_again_with_its_next_change()
     assert (after.phase, after.attempts) == (Phase.PENDING, 0)
 
 
+def test_a_reported_device_that_failed_when_it_was_reported_again_is_due_with_its_next_change() -> None:
+    report = reported(folded(change(1, violations=(), **KNOWN)))
+    assert fold(replace(report, phase=Phase.FAILED), change(2, ChangeType.CHECKED_IN)).phase is Phase.PENDING
+
+
 def test_going_back_to_what_azure_was_told_before_is_told_again_while_a_call_may_be_under_way() -> None:
     report = reported(folded(change(1, violations=(), **KNOWN)))
     there_and_back = folded(change(2, violations=BLOCKED), change(3, violations=()), onto=report)
