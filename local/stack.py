@@ -2,14 +2,16 @@
 
 import os
 import secrets
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from asyncio import TaskGroup
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from local.azurite import Azurite
 from local.entra.client import EntraControl
-from local.installing import REPO, WORK
+from local.installing import REPO
 from local.processes import Server, python_module, running
 
 FUNCTION_KEY = "local"
@@ -31,50 +33,77 @@ class Stack:
 
 @asynccontextmanager
 async def running_stack(
-    *, port: int = 0, data: Path | None = None, overrides: Mapping[str, str] | None = None
+    *,
+    port: int = 0,
+    logs: Path | None = None,
+    overrides: Mapping[str, str] | None = None,
+    on_ready: Callable[[Server], None] = lambda _: None,
 ) -> AsyncIterator[Stack]:
     """Run the service while the context lasts, on loopback and, unless ``port`` is given, on any free port.
 
     What AzureWebJobsStorage, GRAPH_BASE_URL and IDENTITY_ENDPOINT name in the environment is used instead of what
-    would be started. ``data``: where Azurite keeps its data; in memory for ``None``. ``overrides``: more settings.
+    would be started; Azurite's data is in memory. ``logs``: the folder for what the servers print, which is kept; for
+    ``None`` it goes when they end. ``overrides``: more settings. ``on_ready`` is called with each server when it is
+    ready.
 
     Raises LocalError if anything does not start.
     """
     given = {**DEFAULTS, **os.environ, **(overrides or {})}
-    settings: dict[str, str] = {}
-    servers: list[Server] = []
-    async with AsyncExitStack() as started:
-        if not given.get("AzureWebJobsStorage"):
-            azurite = await started.enter_async_context(Azurite.start(data))
-            servers.append(azurite.server)
-            settings["AzureWebJobsStorage"] = azurite.connection_string
-        entra = None
-        if not (given.get("GRAPH_BASE_URL") or given.get("IDENTITY_ENDPOINT")):
-            entra = await started.enter_async_context(_entra(settings, servers))
-        environment = {**given, **settings}
-        host = await started.enter_async_context(_host(port, environment))
-        servers.append(host)
-        yield Stack(host.url, environment["AzureWebJobsStorage"], entra, environment, tuple(servers))
+    async with AsyncExitStack() as contexts:
+        folder = logs or Path(contexts.enter_context(TemporaryDirectory(prefix="stack-")))
+        starting = _Starting(contexts, on_ready, folder)
+        try:
+            async with TaskGroup() as group:
+                if not given.get("AzureWebJobsStorage"):
+                    group.create_task(starting.storage())
+                if not (given.get("GRAPH_BASE_URL") or given.get("IDENTITY_ENDPOINT")):
+                    group.create_task(starting.entra_id())
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+        environment = {**given, **starting.settings}
+        host = await starting.entered(_host(port, environment, folder))
+        starting.ready(host)
+        storage = environment["AzureWebJobsStorage"]
+        yield Stack(host.url, storage, starting.entra, environment, tuple(starting.servers))
+
+
+@dataclass(slots=True)
+class _Starting:
+    """What was started so far, and the settings that lead the host to it."""
+
+    contexts: AsyncExitStack
+    on_ready: Callable[[Server], None]
+    logs: Path
+    settings: dict[str, str] = field(default_factory=dict)
+    servers: list[Server] = field(default_factory=list)
+    entra: EntraControl | None = None
+
+    async def storage(self) -> None:
+        azurite = await self.entered(Azurite.start(None))
+        self.settings["AzureWebJobsStorage"] = azurite.connection_string
+        self.ready(azurite.server)
+
+    async def entra_id(self) -> None:
+        header = secrets.token_urlsafe(24)
+        command = python_module("local.entra", "--port", "0", "--identity-header", header)
+        log = self.logs / "entra.log"
+        server = await self.entered(running("Entra ID emulator", command, log=log, cwd=REPO))
+        self.entra = await self.entered(EntraControl(server.url))
+        self.settings["GRAPH_BASE_URL"] = self.entra.graph_base_url
+        self.settings["IDENTITY_ENDPOINT"] = self.entra.identity_endpoint
+        self.settings["IDENTITY_HEADER"] = header
+        self.ready(server)
+
+    async def entered[T](self, context: AbstractAsyncContextManager[T]) -> T:
+        return await self.contexts.enter_async_context(context)
+
+    def ready(self, server: Server) -> None:
+        self.servers.append(server)
+        self.on_ready(server)
 
 
 @asynccontextmanager
-async def _entra(settings: dict[str, str], servers: list[Server]) -> AsyncIterator[EntraControl]:
-    header = secrets.token_urlsafe(24)
-    command = python_module("local.entra", "--port", "0", "--identity-header", header)
-    async with (
-        running("Entra ID emulator", command, log=WORK / f"entra-{os.getpid()}.log", cwd=REPO) as server,
-        EntraControl(server.url) as control,
-    ):
-        servers.append(server)
-        settings["GRAPH_BASE_URL"] = control.graph_base_url
-        settings["IDENTITY_ENDPOINT"] = control.identity_endpoint
-        settings["IDENTITY_HEADER"] = header
-        yield control
-
-
-@asynccontextmanager
-async def _host(port: int, environment: Mapping[str, str]) -> AsyncIterator[Server]:
+async def _host(port: int, environment: Mapping[str, str], logs: Path) -> AsyncIterator[Server]:
     command = python_module("local.host", "--app", str(REPO), "--port", str(port), "--function-key", FUNCTION_KEY)
-    log = WORK / f"host-{os.getpid()}.log"
-    async with running("Functions host", command, log=log, env=environment, cwd=REPO) as server:
+    async with running("Functions host", command, log=logs / "host.log", env=environment, cwd=REPO) as server:
         yield server
