@@ -144,6 +144,11 @@ def fold(report: DeviceReport, change: DeviceChange) -> DeviceReport:
     return report if merged == report else _due(merged)
 
 
+def carries_nothing(change: DeviceChange) -> bool:
+    """Say whether a change has nothing to write: it only says that the device was heard of."""
+    return not (_compliance(change) or _inventory(change) or _registration(change))
+
+
 def in_force(report: DeviceReport, change: DeviceChange) -> bool:
     """Say whether anything that the change wrote still stands, or has been overtaken by newer changes."""
     stamp = Stamp(change.time, change.source, change.id)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from shared.fold import DeviceReport, Phase, fold, in_force
+from shared.fold import DeviceReport, Phase, carries_nothing, fold, in_force
 from shared.messages import ChangesMessage, pointers
 from shared.model import DeviceChange, Verdict, rfc3339
 from shared.ports import (
@@ -119,7 +119,11 @@ def entry_of(change: DeviceChange, report: DeviceReport, received_at: datetime) 
     """Say in one line what a change did, and what was decided after it."""
     decision = report.decision
     kind = change.type.removeprefix("mdm.device.")
-    effect = decision.reason if in_force(report, change) else "Changes nothing: newer changes are known"
+    effect = "Changes nothing: newer changes are known"
+    if in_force(report, change):
+        effect = decision.reason
+    elif carries_nothing(change):
+        effect = "The device was heard of"
     return HistoryEntry(
         device_id=change.device_id,
         at=change.time,

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
@@ -132,32 +132,48 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         SettingsError: one of them is not valid; the message lists all that is wrong.
     """
     given: dict[str, Any] = {name: held for name, held in environment.items() if name in Settings.model_fields}
-    given["queues"] = _storage(environment, "AzureWebJobsStorage", "queue")
-    given["tables"] = _storage(environment, "STATE_STORAGE", "table") or _storage(
-        environment, "AzureWebJobsStorage", "table"
-    )
-    if given["queues"] is None or given["tables"] is None:
-        raise SettingsError(
-            "AzureWebJobsStorage is missing: set a connection string, or AzureWebJobsStorage__accountName"
-        )
+    problems: list[str] = []
+    for service, prefixes in (("queue", ["AzureWebJobsStorage"]), ("table", ["STATE_STORAGE", "AzureWebJobsStorage"])):
+        try:
+            given[f"{service}s"] = _storage(environment, prefixes, service)
+        except SettingsError as error:
+            problems += [] if str(error) in problems else [str(error)]
     try:
-        return Settings.model_validate(given)
+        settings = Settings.model_validate(given)
     except ValidationError as error:
-        problems = [
+        problems += [
             f"{'.'.join(map(str, found['loc'][:1])) or 'settings'}: {found['msg'].removeprefix('Value error, ')}"
             for found in error.errors(include_url=False, include_input=False, include_context=False)
+            if found["loc"][:1] not in {("queues",), ("tables",)}
         ]
-        raise SettingsError("The settings are not valid. " + "; ".join(problems)) from None
+    if problems:
+        raise SettingsError("The settings are not valid. " + "; ".join(problems))
+    return settings
 
 
-def _storage(environment: Mapping[str, str], prefix: str, service: str) -> StorageAccount | None:
-    """Read where a service is, as the Functions host reads a connection: connection string first, then identity."""
-    if connection_string := environment.get(prefix):
-        return ByConnectionString(connection_string)
-    client_id = environment.get(f"{prefix}__clientId") or environment.get("AZURE_CLIENT_ID")
-    if endpoint := environment.get(f"{prefix}__{service}ServiceUri"):
-        return ByIdentity(endpoint, client_id)
-    account = environment.get(f"{prefix}__accountName")
-    if account and re.fullmatch(r"[a-z0-9]{3,24}", account):
-        return ByIdentity(f"https://{account}.{service}.core.windows.net", client_id)
-    return None
+def _storage(environment: Mapping[str, str], prefixes: Sequence[str], service: str) -> StorageAccount:
+    """Read where a service is, by the first prefix of which there is anything. Raises ``SettingsError``.
+
+    As the Functions host reads a connection: a connection string first, then an account reached by identity.
+    """
+    for prefix in prefixes:
+        if connection_string := environment.get(prefix):
+            if not _is_connection_string(connection_string):
+                raise SettingsError(f"{prefix}: is not a connection string of a storage account")
+            return ByConnectionString(connection_string)
+        client_id = environment.get(f"{prefix}__clientId") or environment.get("AZURE_CLIENT_ID")
+        if endpoint := environment.get(f"{prefix}__{service}ServiceUri"):
+            if not endpoint.startswith("https://"):
+                raise SettingsError(f"{prefix}__{service}ServiceUri: is not a URL that begins with https://")
+            return ByIdentity(endpoint, client_id)
+        if account := environment.get(f"{prefix}__accountName"):
+            if not re.fullmatch(r"[a-z0-9]{3,24}", account):
+                raise SettingsError(f"{prefix}__accountName: is not the name of a storage account")
+            return ByIdentity(f"https://{account}.{service}.core.windows.net", client_id)
+    raise SettingsError(f"{prefixes[-1]}: is missing; set a connection string, or {prefixes[-1]}__accountName")
+
+
+def _is_connection_string(text: str) -> bool:
+    """Say whether a text has what the Azure SDKs for Python need; they do not know ``UseDevelopmentStorage``."""
+    names = {part.partition("=")[0].strip() for part in text.split(";")}
+    return {"AccountName", "AccountKey"} <= names or "SharedAccessSignature" in names

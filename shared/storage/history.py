@@ -47,11 +47,12 @@ class TableHistory:
 
     async def page(self, device_id: str, size: int, after: Position | None) -> Page[HistoryEntry]:
         """Return at most ``size`` entries of a device, newest first."""
-        start = (partition_of(device_id), f"{device_id}|") if after is None else after
+        partition, before_all = partition_of(device_id), f"{device_id}|"
+        # A place in another device's history is none in this one's: it is held within this one's keys.
+        place = (partition, before_all if after is None else max(after[1], before_all))
         found: list[HistoryEntry] = []
-        parameters = {"partition": start[0], "first": start[1], "last": f"{device_id}|{_AFTER_ALL_KEYS}"}
+        parameters = {"partition": partition, "first": place[1], "last": f"{device_id}|{_AFTER_ALL_KEYS}"}
         keys = "PartitionKey eq @partition and RowKey gt @first and RowKey lt @last"
-        place = start
         async for entity in self._table.query(keys, size + 1, parameters):
             if len(found) == size:
                 return Page(found, place)

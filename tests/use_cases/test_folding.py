@@ -8,7 +8,7 @@ import pytest
 from shared.fold import Phase
 from shared.folding import MAX_RACES
 from shared.messages import ChangesMessage, Pointer
-from shared.model import Undelivered, Verdict
+from shared.model import ChangeType, Undelivered, Verdict
 from shared.ports import ConflictError, Stored, UnavailableError
 from tests.core.making import DEVICE, START, change
 from tests.use_cases.house import House, blocked, compliant
@@ -109,6 +109,12 @@ async def test_the_history_says_what_came_in_and_what_was_decided(house: House) 
     assert (newest.at, newest.facts["changeId"], newest.facts["inForce"]) == (blocked(2).time, "change-2", True)
     assert late.summary == "compliance_changed: Changes nothing: newer changes are known"
     assert late.facts["verdict"] == "NonCompliant"
+
+
+async def test_a_change_that_carries_nothing_says_that_the_device_was_heard_of(house: House) -> None:
+    await house.settled(compliant(1))
+    await house.fold(change(2, ChangeType.CHECKED_IN))
+    assert house.lines.entries[-1].summary == "checked_in: The device was heard of"
 
 
 async def test_a_message_that_is_delivered_twice_is_in_the_history_under_one_key(house: House) -> None:
