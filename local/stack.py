@@ -104,6 +104,7 @@ class _Starting:
 
 @asynccontextmanager
 async def _host(port: int, environment: Mapping[str, str], logs: Path) -> AsyncIterator[Server]:
-    command = python_module("local.host", "--app", str(REPO), "--port", str(port), "--function-key", FUNCTION_KEY)
+    own = ["--function-key", FUNCTION_KEY, "--state", str(logs / "timers")]
+    command = python_module("local.host", "--app", str(REPO), "--port", str(port), *own)
     async with running("Functions host", command, log=logs / "host.log", env=environment, cwd=REPO) as server:
         yield server

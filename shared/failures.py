@@ -24,6 +24,9 @@ from shared.ports import (
     ReportQueue,
 )
 
+MAX_SHOWN = 20
+"""Failures that a device's row holds; a property of a table is bounded. ``FailedChanges`` has them all."""
+
 _UNKNOWN_REASON = "No reason was noted: the function was cut off, or its storage could not be reached."
 
 
@@ -148,4 +151,4 @@ def _is_list(value: object) -> TypeIs[list[Any]]:
 
 def _with(report: DeviceReport, undelivered: Undelivered) -> DeviceReport:
     others = tuple(failure for failure in report.undelivered if failure.id != undelivered.id)
-    return replace(report, undelivered=(*others, undelivered))
+    return replace(report, undelivered=(*others, undelivered)[-MAX_SHOWN:])

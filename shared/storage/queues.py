@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from math import ceil
 
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.storage.queue.aio import QueueServiceClient
@@ -44,7 +45,7 @@ class StorageQueues:
 
     async def _send_one(self, queue: str, text: str, delay: float) -> None:
         client = self._clients[queue]
-        hidden = min(round(delay), MAX_DELAY)
+        hidden = min(ceil(delay), MAX_DELAY)  # rounded up: never seen before its time
         try:
             await client.send_message(text, visibility_timeout=hidden, time_to_live=NEVER)
         except ResourceNotFoundError:

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 from azure.storage.queue.aio import QueueServiceClient
-from host.running import RunningHost, running, write_app
-from host.sample import SETTINGS, SOURCE
 
 from local.azurite import Azurite
+from tests.host.running import RunningHost, running, write_app
+from tests.host.sample import SETTINGS, SOURCE
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,8 @@ from typing import Any
 
 import aiohttp
 import pytest
-from host.running import RunningHost, eventually
+
+from tests.host.running import RunningHost, eventually
 
 KEY = {"x-functions-key": "opens-all"}
 

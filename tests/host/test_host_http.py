@@ -7,8 +7,9 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
-from host.running import RunningHost
 from yarl import URL
+
+from tests.host.running import RunningHost
 
 GUID = "1D71E131-0487-4d1d-9a0d-89f2bd1a888d"
 

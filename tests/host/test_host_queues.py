@@ -11,8 +11,9 @@ import pytest
 from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.queue import QueueMessage
 from azure.storage.queue.aio import QueueClient, QueueServiceClient
-from host.running import RunningHost, eventually, running, write_app
-from host.sample import SETTINGS, SOURCE
+
+from tests.host.running import RunningHost, eventually, running, write_app
+from tests.host.sample import SETTINGS, SOURCE
 
 PATIENCE = 30
 

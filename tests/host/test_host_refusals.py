@@ -5,7 +5,8 @@ import socket
 from pathlib import Path
 
 import pytest
-from host.running import refusal, write_app
+
+from tests.host.running import refusal, write_app
 
 HEAD = "import azure.functions as func\napp = func.FunctionApp()\n"
 TIMER = '@app.timer_trigger(arg_name="t", schedule="0 0 0 * * *")\n'

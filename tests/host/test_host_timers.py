@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from host.running import RunningHost, eventually, running, write_app
 
 from local.host.timers import TimerState
+from tests.host.running import RunningHost, eventually, running, write_app
 
 
 async def test_a_timer_of_every_second_fires_again_and_again_and_is_not_past_due(sample: RunningHost) -> None:

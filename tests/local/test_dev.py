@@ -52,7 +52,7 @@ def start(
     folder: Path, *arguments: str, python: Path | str = sys.executable, **variables: str
 ) -> subprocess.Popen[str]:
     """Start dev.py with these variables on top of the environment, away from the terminal."""
-    return subprocess.Popen(  # noqa: S603 - our own program
+    return subprocess.Popen(
         [python, str(folder / "dev.py"), *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -46,7 +46,7 @@ def test_one_process_at_a_time_and_a_killed_one_locks_nobody_out(
     lock = tmp_path / "lock"
     holder = "from pathlib import Path\nfrom local.installing import sole\n"
     holder += f"with sole(Path({str(lock)!r})): print('held', flush=True); input()"
-    with subprocess.Popen(  # noqa: S603 - the program above
+    with subprocess.Popen(
         python(holder), cwd=REPO, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None

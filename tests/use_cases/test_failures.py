@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from shared.details import status_of
-from shared.failures import NotReplayableError, devices_in, failure_id, reason_of
+from shared.failures import MAX_SHOWN, NotReplayableError, devices_in, failure_id, reason_of
 from shared.messages import ChangesMessage, ChunkMessage, Pointer, to_text
 from shared.model import ReportStatus, Verdict
 from shared.ports import FailedChange
@@ -54,6 +54,15 @@ async def test_keeping_it_twice_shows_it_once(house: House) -> None:
     await house.failures.keep("device-changes", BODY)
     await house.failures.keep("device-changes", BODY)
     assert len(house.row.undelivered) == 1
+
+
+async def test_a_device_with_very_many_failures_shows_the_newest_and_all_are_kept(house: House) -> None:
+    bodies = [to_text(ChangesMessage(v=1, changes=(blocked(minute),))) for minute in range(MAX_SHOWN + 5)]
+    for body in bodies:
+        await house.failures.keep("device-changes", body)
+    newest = [failure_id("device-changes", body) for body in bodies[-MAX_SHOWN:]]
+    assert [failure.id for failure in house.row.undelivered] == newest
+    assert len(house.failed.kept) == len(bodies)
 
 
 async def test_a_replay_of_changes_folds_them_and_the_device_is_whole_again(house: House) -> None:

@@ -1,0 +1,1 @@
+"""Every route, through HTTP, the Functions runtime, Azurite and the Entra ID emulator."""

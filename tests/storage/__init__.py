@@ -1,0 +1,1 @@
+"""The adapters of Table and Queue Storage, on a real Azurite."""
