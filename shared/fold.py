@@ -66,7 +66,8 @@ class DeviceReport:
     """The state of one device.
 
     ``last_change_at``: the newest time that any change of it carried. ``attempts``: calls to Graph for what is
-    desired now that had no success.
+    desired now that had no success. ``former_ids``: identifiers that the device had before, and under which Azure may
+    still hold an old verdict (rule 8).
     """
 
     device_id: str
@@ -80,6 +81,7 @@ class DeviceReport:
     attempts: int = 0
     verified_at: datetime | None = None
     undelivered: tuple[Undelivered, ...] = ()
+    former_ids: tuple[str, ...] = ()
 
     @property
     def violations(self) -> tuple[Violation, ...] | None:
@@ -126,21 +128,22 @@ class DeviceReport:
             return None
         return Desired(self.azure_device_id, verdict, self.device_inventory)
 
+    @property
+    def has_something_to_tell(self) -> bool:
+        """Whether Azure is to be told anything: of the device, or of an identifier that is not its any more."""
+        return self.desired is not None or bool(self.former_ids)
 
-def fold(report: DeviceReport, change: DeviceChange) -> DeviceReport:
-    """Merge one change into the state of its device.
 
-    The result is the same whatever the order or the number of copies in which changes are folded.
-    Where the merge changes what Azure is to be told, or Azure holds none of it yet, the phase is ``PENDING``.
+def fold(report: DeviceReport, *changes: DeviceChange) -> DeviceReport:
+    """Merge changes into the state of their device.
+
+    The registers end the same whatever the order or the number of copies in which changes are folded.
+    Where that changes what Azure is to be told, or Azure holds none of it yet, the phase is ``PENDING``.
     """
-    stamp = Stamp(change.time, change.source, change.id)
-    merged = replace(
-        report,
-        compliance=registers.merge(report.compliance, _stamped(_compliance(change), stamp)),
-        inventory=registers.merge(report.inventory, _stamped(_inventory(change), stamp)),
-        registration=registers.merge(report.registration, _stamped(_registration(change), stamp)),
-        last_change_at=max(report.last_change_at or change.time, change.time),
-    )
+    merged = report
+    for change in changes:
+        merged = _merge(merged, change)
+    merged = replace(merged, former_ids=_former_ids(report, merged))
     return report if merged == report else _due(merged)
 
 
@@ -156,12 +159,36 @@ def in_force(report: DeviceReport, change: DeviceChange) -> bool:
     return any(register_field.stamp == stamp for register_field in held)
 
 
+def _merge(report: DeviceReport, change: DeviceChange) -> DeviceReport:
+    stamp = Stamp(change.time, change.source, change.id)
+    return replace(
+        report,
+        compliance=registers.merge(report.compliance, _stamped(_compliance(change), stamp)),
+        inventory=registers.merge(report.inventory, _stamped(_inventory(change), stamp)),
+        registration=registers.merge(report.registration, _stamped(_registration(change), stamp)),
+        last_change_at=max(report.last_change_at or change.time, change.time),
+    )
+
+
+def _former_ids(before: DeviceReport, after: DeviceReport) -> tuple[str, ...]:
+    """Keep the identifier that the device loses, unless Azure cannot have been told anything under it."""
+    lost, kept = before.azure_device_id, before.former_ids
+    if lost is not None and before.phase is not Phase.NOTHING_TO_TELL and lost not in kept:
+        kept = (*kept, lost)
+    return tuple(former for former in kept if former != after.azure_device_id)
+
+
 def _due(report: DeviceReport) -> DeviceReport:
+    """Return the row with the phase that follows from what is desired now.
+
+    Once anything may have been told, the phase never goes back to ``NOTHING_TO_TELL`` here: a call may be under way,
+    and the identifier that it is for must not be forgotten if the device loses it (rule 8).
+    """
     desired = report.desired
-    if desired is None:
-        return replace(report, phase=Phase.NOTHING_TO_TELL, last_error=None, attempts=0)
-    told = report.reported is not None and report.reported.digest == desired.digest
-    if told and report.phase is Phase.REPORTED:
+    if desired is None and report.phase is Phase.NOTHING_TO_TELL:
+        return report
+    told = report.reported is not None and desired is not None and report.reported.digest == desired.digest
+    if told and report.phase is Phase.REPORTED and not report.former_ids:
         return report
     return replace(report, phase=Phase.PENDING, attempts=0)
 

@@ -61,8 +61,7 @@ class Folder:
 
     async def _fold(self, device_id: str, changes: Sequence[DeviceChange], replay_of: str | None) -> DeviceReport:
         def merged(report: DeviceReport) -> DeviceReport:
-            for change in changes:
-                report = fold(report, change)
+            report = fold(report, *changes)
             if replay_of is not None:
                 kept = tuple(failure for failure in report.undelivered if failure.id != replay_of)
                 report = replace(report, undelivered=kept)
@@ -75,7 +74,7 @@ class Folder:
 
         Also to those that were due before: a worker may have stopped between the row and the queue.
         """
-        due = [report for report in reports if report.phase is Phase.PENDING]
+        due = [report for report in reports if report.phase is Phase.PENDING and report.has_something_to_tell]
         due.sort(key=lambda report: report.decision.verdict is Verdict.COMPLIANT)
         if due:
             await self.reports.send_pointers(list(pointers(report.device_id for report in due)))

@@ -19,7 +19,7 @@ from pydantic import JsonValue
 from shared.errors import ReportError
 from shared.fold import Desired, DeviceReport, Phase
 from shared.messages import REPORTS, Pointer
-from shared.model import ErrorClass, Reported, rfc3339
+from shared.model import ErrorClass, Reported, Verdict, rfc3339
 from shared.ports import (
     Clock,
     ConflictError,
@@ -88,7 +88,8 @@ def backoff(attempts: int, random_fraction: Callable[[], float] = random.random)
 class Reporter:
     """Reports devices, over the ports that it is given.
 
-    ``reporting_enabled``: where it is not, Azure is not called and the rows stay as they are.
+    ``reporting_enabled``: where it is not, Azure is not called and the rows stay as they are. ``former_verdict``: what
+    is told of an identifier that a device had before.
     """
 
     store: DeviceStore
@@ -99,6 +100,7 @@ class Reporter:
     clock: Clock
     reporting_enabled: bool = True
     dry_directory: Directory | None = None
+    former_verdict: Verdict = Verdict.NON_COMPLIANT
     _throttled_until: datetime | None = field(default=None, init=False)
     _busy: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary, init=False)
     _calls: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PARALLEL_CALLS), init=False)
@@ -131,8 +133,7 @@ class Reporter:
         # right (rule 3) but wasteful; within this process the second waits, and finds that there is nothing to do.
         async with self._busy.setdefault(device_id, asyncio.Lock()), self._calls:
             stored = await self.store.read(device_id)  # rule 2: what the row says now, not what a message said once
-            desired = stored.report.desired if stored else None
-            if stored is None or desired is None or not self.reporting_enabled:
+            if stored is None or not stored.report.has_something_to_tell or not self.reporting_enabled:
                 return _SKIPPED
             if not forced and stored.report.phase is not Phase.PENDING:
                 return _DONE
@@ -140,24 +141,47 @@ class Reporter:
                 return Next(again_after=wait)
             if delivery.invisible_until - self.clock() < MIN_LEASE:  # rule 5
                 raise LeaseTooShortError(f"less than {MIN_LEASE.seconds} s of the message's invisibility are left")
-            return await self._tell(stored, desired, self._directory_for(pointer))
+            return await self._tell(stored, self._directory_for(pointer))
 
     def _directory_for(self, pointer: Pointer) -> Directory:
         dry = self.dry_directory if pointer.run is not None and pointer.run.dry_run else None
         return dry or self.directory
 
-    async def _tell(self, stored: Stored, desired: Desired, directory: Directory) -> Next:
+    async def _tell(self, stored: Stored, directory: Directory) -> Next:
+        """Tell of the device as it is now, and of each identifier that it had before (rule 8); write down both."""
         report = stored.report
+        answers: list[tuple[Desired, Told]] = []
         try:
-            told = await directory.tell(desired)
+            if report.desired is not None:
+                answers.append((report.desired, await directory.tell(report.desired)))
+            for former in report.former_ids:
+                wanted = Desired(former, self.former_verdict, report.device_inventory)
+                answers += await self._tell_former(wanted, directory)
         except ReportError as error:
+            await self._remember_told(report, answers)
             if not directory.writes:
                 await self._remember(report, f"Dry run: {error}", _facts_of_error(error))
                 return Next(Outcome.FAILED)
             return await self._failed(stored, error)
-        if not directory.writes:
-            await self._remember(report, told.summary, _facts_of(desired, told))
-            return _DONE
+        written = not directory.writes or await self._write(stored, self._told(report, answers))
+        await self._remember_told(report, answers)
+        return _DONE if written else Next(again_after=0, forced=True)
+
+    async def _tell_former(self, former: Desired, directory: Directory) -> list[tuple[Desired, Told]]:
+        """Tell of an identifier that the device had before; an object that is gone cannot be compliant any more."""
+        try:
+            return [(former, await directory.tell(former))]
+        except ReportError as error:
+            if error.error_class is ErrorClass.NOT_FOUND:
+                return []
+            raise
+
+    def _told(self, report: DeviceReport, answers: Sequence[tuple[Desired, Told]]) -> DeviceReport:
+        """Return the row after Azure was told all of it."""
+        after = replace(_delivered(report), former_ids=(), last_error=None, attempts=0)
+        if report.desired is None:
+            return replace(after, phase=Phase.NOTHING_TO_TELL)
+        desired, told = answers[0]
         reported = Reported(
             verdict=desired.verdict,
             at=self.clock(),
@@ -165,10 +189,7 @@ class Reporter:
             azure_device_id=desired.azure_device_id,
             digest=desired.digest,
         )
-        after = replace(report, phase=Phase.REPORTED, reported=reported, last_error=None, attempts=0)
-        written = await self._write(stored, _delivered(after))
-        await self._remember(report, told.summary, _facts_of(desired, told))
-        return _DONE if written else Next(again_after=0, forced=True)
+        return replace(after, phase=Phase.REPORTED, reported=reported)
 
     async def _failed(self, stored: Stored, error: ReportError) -> Next:
         """Write down a failure and say when to try again. Throttling uses up no attempt (rule 6)."""
@@ -211,10 +232,21 @@ class Reporter:
             return 0
         return max(0.0, (self._throttled_until - self.clock()).total_seconds())
 
+    async def _remember_told(self, report: DeviceReport, answers: Sequence[tuple[Desired, Told]]) -> None:
+        for desired, told in answers:
+            former = desired.azure_device_id != report.azure_device_id
+            under = f" under the former identifier {desired.azure_device_id}" if former else ""
+            await self._remember(report, told.summary + under, _facts_of(desired, told))
+
     async def _remember(self, report: DeviceReport, summary: str, facts: dict[str, JsonValue]) -> None:
         now = self.clock()
         entry = HistoryEntry(
-            device_id=report.device_id, at=now, key=rfc3339(now), kind="report", summary=summary, facts=facts
+            device_id=report.device_id,
+            at=now,
+            key=f"{rfc3339(now)} {summary}",
+            kind="report",
+            summary=summary,
+            facts=facts,
         )
         await self.history.append([entry])
 

@@ -104,6 +104,7 @@ class Settings(BaseModel):
     )
     COMPLIANCE_ATTRIBUTE: _Attribute = "extensionAttribute15"
     INVENTORY_ATTRIBUTE: _Attribute | Literal[""] = "extensionAttribute14"
+    OLD_IDENTIFIER: Literal["noncompliant", "remove"] = "noncompliant"
     WEEKLY_REPORT_SCHEDULE: _NcronTab = "0 0 3 * * 0"
     WEEKLY_REPORT_MODE: Literal["reconcile", "full"] = "reconcile"
     GRAPH_WRITES_PER_SECOND: Annotated[float, Field(gt=0, le=20)] = 16

@@ -68,7 +68,7 @@ class Weekly:
     async def plan(self, message: ChunkMessage) -> None:
         """Put the devices of a chunk on the queue, each at its time, then ask for the next chunk."""
         page = await self.store.page(DeviceFilter(), CHUNK, message.after)
-        reportable = [report for report in page.items if report.desired is not None]
+        reportable = [report for report in page.items if report.has_something_to_tell]
         await self.runs.plan(message.run_id, message.chunk, len(reportable))
         await self._spread(message, reportable)
         if page.after is None:

@@ -99,6 +99,7 @@ def folder() -> Folder:
 def reporter() -> Reporter:
     """Return what tells Entra ID."""
     from shared.graph.dry_run import DryRunDirectory
+    from shared.model import Verdict
     from shared.reporting import Reporter
 
     return Reporter(
@@ -110,6 +111,7 @@ def reporter() -> Reporter:
         now,
         reporting_enabled=settings().REPORTING_ENABLED,
         dry_directory=DryRunDirectory(settings()),
+        former_verdict=Verdict.REMOVED if settings().OLD_IDENTIFIER == "remove" else Verdict.NON_COMPLIANT,
     )
 
 

@@ -23,6 +23,7 @@ def test_a_connection_string_alone_is_enough_and_all_else_has_its_default() -> N
         "DRY_RUN": False,
         "COMPLIANCE_ATTRIBUTE": "extensionAttribute15",
         "INVENTORY_ATTRIBUTE": "extensionAttribute14",
+        "OLD_IDENTIFIER": "noncompliant",
         "WEEKLY_REPORT_SCHEDULE": "0 0 3 * * 0",
         "WEEKLY_REPORT_MODE": "reconcile",
         "GRAPH_WRITES_PER_SECOND": 16,

@@ -45,7 +45,7 @@ async def report_now(request: func.HttpRequest) -> func.HttpResponse:
     report = await _known(request)
     if not wiring.settings().REPORTING_ENABLED:
         raise ProblemError(409, "Reporting is switched off. Set REPORTING_ENABLED to true, then ask again.")
-    if report.desired is None:
+    if not report.has_something_to_tell:
         raise ProblemError(409, f"There is nothing to report: {_why_not(report)}.")
     await wiring.queues().send_pointers([Pointer(devices=(report.device_id,), forced=True)])
     location = f"/api/devices/{report.device_id}"

@@ -11,7 +11,7 @@ from azure.data.tables.aio import TableClient, TableServiceClient
 from shared import registers
 from shared.details import status_of
 from shared.fold import DeviceReport, Phase
-from shared.model import Frozen, LastError, Reported, Time, Undelivered
+from shared.model import Frozen, Guid, LastError, Reported, Time, Undelivered
 from shared.ports import ConflictError, DeviceFilter, Page, Position, Stored
 from shared.storage.tables import Table, is_missing_table
 
@@ -37,6 +37,7 @@ class _Progress(Frozen):
     last_change_at: Time | None
     verified_at: Time | None
     undelivered: tuple[Undelivered, ...]
+    former_ids: tuple[Guid, ...] = ()
 
 
 class TableDeviceStore:
@@ -113,6 +114,7 @@ def _entity_of(report: DeviceReport) -> dict[str, Any]:
         last_change_at=report.last_change_at,
         verified_at=report.verified_at,
         undelivered=report.undelivered,
+        former_ids=report.former_ids,
     )
     return {
         "PartitionKey": partition_of(report.device_id),
@@ -154,4 +156,5 @@ def _report_of(entity: TableEntity) -> DeviceReport:
         attempts=progress.attempts,
         verified_at=progress.verified_at,
         undelivered=progress.undelivered,
+        former_ids=progress.former_ids,
     )

@@ -167,6 +167,20 @@ async def test_an_identifier_that_comes_later_gets_the_device_reported(service: 
     assert await service.attribute(device) == "NonCompliant"
 
 
+async def test_the_object_under_an_identifier_that_the_device_had_before_does_not_stay_compliant(
+    service: Service,
+) -> None:
+    device, renewed = await service.enrolled(), Device.new()
+    await service.entra.put_devices([EntraDevice(device_id=renewed.azure_id, operating_system="iOS")])
+    await service.api.send(change(device, "registration_changed", seconds_ago=60, azureDeviceId=renewed.azure_id))
+    await service.shows(device, azureDeviceIdentifier=renewed.azure_id, azureDeviceComplianceStatus="Successful")
+    old, new = [await service.entra.device(azure_id) for azure_id in (device.azure_id, renewed.azure_id)]
+    assert old is not None
+    assert new is not None
+    assert old.extension_attributes["extensionAttribute15"] == "NonCompliant"
+    assert new.extension_attributes["extensionAttribute15"] == "Compliant"
+
+
 async def test_a_sign_in_error_keeps_the_device_blocked_and_its_report_time_blank(service: Service) -> None:
     device = await service.enrolled(violations=BLOCKED)
     await service.api.send(change(device, "registration_changed", azureClientStatusCode="User_Canceled"))

@@ -92,6 +92,7 @@ def everything_set() -> DeviceReport:
         attempts=7,
         verified_at=NOW,
         undelivered=(Undelivered(id="f" * 32, queue="device-changes", message="ValueError: no", at=NOW),),
+        former_ids=("99999999-9999-4999-8999-999999999999",),
     )
 
 

@@ -118,8 +118,9 @@ class Queues:
 
 @dataclass
 class Entra:
-    """Implements ``Directory``: holds what it was told. ``errors`` are raised first, in turn, instead of telling.
+    """Implements ``Directory``: holds what it was told.
 
+    ``errors`` are raised first, in turn, instead of telling; ``errors_of`` those of one Azure identifier.
     ``applied_then`` are raised after telling: the call was applied and its answer lost.
     """
 
@@ -128,6 +129,7 @@ class Entra:
     calls: list[Desired] = field(default_factory=list)
     errors: list[ReportError] = field(default_factory=list)
     applied_then: list[ReportError] = field(default_factory=list)
+    errors_of: dict[str, list[ReportError]] = field(default_factory=dict)
     before_apply: Hook | None = None
 
     async def tell(self, desired: Desired) -> Told:
@@ -136,8 +138,8 @@ class Entra:
             self.before_apply = None
             await hook()
         await asyncio.sleep(0)
-        if self.errors:
-            raise self.errors.pop(0)
+        if errors := self.errors_of.get(desired.azure_device_id) or self.errors:
+            raise errors.pop(0)
         if self.writes:
             self.holds[desired.azure_device_id] = desired.verdict
         if self.applied_then:

@@ -9,7 +9,7 @@ import pytest
 from shared.errors import HANDLING, ReportError
 from shared.fold import Phase
 from shared.messages import Pointer, RunSlots
-from shared.model import ErrorClass, Undelivered, Verdict
+from shared.model import ChangeType, DeviceChange, ErrorClass, Undelivered, Verdict
 from shared.ports import UnavailableError
 from shared.reporting import MAX_ATTEMPTS, MIN_LEASE, LeaseTooShortError, backoff
 from tests.core.making import AZURE_ID, DEVICE, START, change
@@ -346,3 +346,87 @@ async def test_a_dry_run_that_finds_no_channel_counts_it_and_leaves_the_row_as_i
     await house.report(Pointer(devices=(DEVICE,), forced=True, run=slots), by=reporter)
     assert (house.row, house.runs.slots["run", 0]) == (before, ["f"])
     assert house.lines.entries[-1].summary == "Dry run: Unsupported: It failed."
+
+
+NEW_ID = "99999999-9999-4999-8999-999999999999"
+
+
+def renamed(minute: int, azure_id: str | None = NEW_ID) -> DeviceChange:
+    return change(minute, ChangeType.REGISTRATION_CHANGED, azure_device_id=azure_id)
+
+
+async def test_rule_8_the_object_under_the_old_identifier_does_not_stay_compliant(house: House) -> None:
+    await house.settled(compliant(1))
+    await house.settled(renamed(2))
+    assert house.entra.holds == {AZURE_ID: NON_COMPLIANT, NEW_ID: COMPLIANT}
+    assert (house.row.phase, house.row.former_ids) == (Phase.REPORTED, ())
+    assert any(f"under the former identifier {AZURE_ID}" in entry.summary for entry in house.lines.entries)
+
+
+async def test_rule_8_the_old_object_is_removed_where_that_is_what_was_set(house: House) -> None:
+    await house.settled(compliant(1))
+    house.reporter.former_verdict = REMOVED
+    await house.settled(renamed(2))
+    assert house.entra.holds == {AZURE_ID: REMOVED, NEW_ID: COMPLIANT}
+
+
+async def test_rule_8_the_old_object_is_told_of_though_the_device_has_no_identifier_any_more(house: House) -> None:
+    await house.settled(compliant(1))
+    await house.settled(renamed(2, None))
+    assert house.entra.holds == {AZURE_ID: NON_COMPLIANT}
+    assert (house.row.phase, house.row.former_ids) == (Phase.NOTHING_TO_TELL, ())
+
+
+async def test_rule_8_the_device_is_not_done_until_the_old_object_is_told_of_too(house: House) -> None:
+    await house.settled(compliant(1))
+    await house.fold(renamed(2))
+    house.entra.errors_of[AZURE_ID] = [failure(ErrorClass.TRANSIENT)]
+    house.queues.pointers.clear()
+    await house.report()
+    assert (house.entra.holds, house.row.phase) == ({AZURE_ID: COMPLIANT, NEW_ID: COMPLIANT}, Phase.PENDING)
+    assert house.row.former_ids == (AZURE_ID,)
+    await house.drain()
+    assert house.entra.holds == {AZURE_ID: NON_COMPLIANT, NEW_ID: COMPLIANT}
+
+
+async def test_rule_8_an_identifier_that_was_never_reported_but_may_have_been_told_of_counts_too(house: House) -> None:
+    await house.fold(compliant(1))
+    house.entra.applied_then = [failure(ErrorClass.TRANSIENT)]
+    await house.report()
+    await house.settled(renamed(2))
+    assert house.entra.holds == {AZURE_ID: NON_COMPLIANT, NEW_ID: COMPLIANT}
+
+
+async def test_rule_8_an_old_object_that_is_gone_is_as_good(house: House) -> None:
+    await house.settled(compliant(1))
+    house.entra.errors_of[AZURE_ID] = [failure(ErrorClass.NOT_FOUND)]
+    await house.settled(renamed(2))
+    assert (house.row.phase, house.row.former_ids) == (Phase.REPORTED, ())
+
+
+async def test_rule_8_a_device_that_gets_its_old_identifier_back_is_told_of_under_it(house: House) -> None:
+    await house.settled(compliant(1))
+    await house.settled(renamed(2), renamed(3, AZURE_ID))
+    assert house.entra.holds[AZURE_ID] is COMPLIANT
+    assert house.row.former_ids == ()
+
+
+async def test_rule_8_an_identifier_under_which_nothing_can_have_been_told_is_not_kept(house: House) -> None:
+    await house.fold(change(1, **KNOWN))
+    await house.settled(renamed(2), change(3, violations=()))
+    assert house.entra.holds == {NEW_ID: COMPLIANT}
+
+
+async def test_rule_8_two_identifiers_in_one_message_leave_none_behind_for_nothing_was_told_in_between(
+    house: House,
+) -> None:
+    await house.settled(compliant(1), renamed(2))
+    assert house.entra.holds == {NEW_ID: COMPLIANT}
+
+
+async def test_rule_8_the_old_object_is_not_forgotten_while_compliance_is_unknown(house: House) -> None:
+    await house.settled(compliant(1))
+    await house.settled(change(2, violations=None))
+    await house.settled(renamed(3))
+    assert house.entra.holds == {AZURE_ID: NON_COMPLIANT}
+    assert house.row.former_ids == ()
