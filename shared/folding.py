@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from shared.fold import DeviceReport, Phase, carries_nothing, fold, in_force
@@ -19,6 +19,7 @@ from shared.ports import (
     HistoryEntry,
     ReportQueue,
 )
+from shared.turns import Turns
 
 MAX_RACES = 20
 """How often a write may lose against another before the message is left to come back."""
@@ -35,6 +36,7 @@ class Folder:
     changes: ChangeQueue
     reports: ReportQueue
     clock: Clock
+    _turns: Turns = field(default_factory=Turns, init=False)
 
     async def handle(self, message: ChangesMessage) -> None:
         """Fold a message. What cannot be folded comes back on its own, so that it does not hold up the rest.
@@ -67,7 +69,8 @@ class Folder:
                 report = replace(report, undelivered=kept)
             return report
 
-        return await update(self.store, device_id, merged)
+        async with self._turns.of(device_id):
+            return await update(self.store, device_id, merged)
 
     async def _point_to(self, reports: Sequence[DeviceReport]) -> None:
         """Point to every device that is due, those to be blocked first.

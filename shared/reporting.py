@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from weakref import WeakValueDictionary
 
 from pydantic import JsonValue
 
@@ -32,6 +31,7 @@ from shared.ports import (
     Stored,
     Told,
 )
+from shared.turns import Turns
 
 MAX_ATTEMPTS = 14
 """Calls without success until a device is ``Failed``; with ``backoff`` that takes three to four hours."""
@@ -102,7 +102,7 @@ class Reporter:
     dry_directory: Directory | None = None
     former_verdict: Verdict = Verdict.NON_COMPLIANT
     _throttled_until: datetime | None = field(default=None, init=False)
-    _busy: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary, init=False)
+    _turns: Turns = field(default_factory=Turns, init=False)
     _calls: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PARALLEL_CALLS), init=False)
 
     async def handle(self, pointer: Pointer, delivery: Delivery) -> None:
@@ -131,7 +131,7 @@ class Reporter:
     async def _report(self, device_id: str, pointer: Pointer, forced: bool, delivery: Delivery) -> Next:
         # Two pointers to one device would both call, and the slower would lose its race and call once more. That is
         # right (rule 3) but wasteful; within this process the second waits, and finds that there is nothing to do.
-        async with self._busy.setdefault(device_id, asyncio.Lock()), self._calls:
+        async with self._turns.of(device_id), self._calls:
             stored = await self.store.read(device_id)  # rule 2: what the row says now, not what a message said once
             if stored is None or not stored.report.has_something_to_tell or not self.reporting_enabled:
                 return _SKIPPED

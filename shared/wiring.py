@@ -6,6 +6,7 @@ taking in changes never loads Graph's SDK.
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING
@@ -36,6 +37,8 @@ def settings() -> Settings:
     """Return the settings of the environment. Raises ``SettingsError``."""
     from shared.settings import from_environment
 
+    for chatty in ("azure", "httpx"):  # a line or more for each request; the history has what matters of them
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     return from_environment()
 
 

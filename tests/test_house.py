@@ -20,7 +20,7 @@ README = (REPO / "README.md").read_text()
 TRIGGERS = [trigger.get_dict_repr() for each in function_app.app.get_functions() if (trigger := each.get_trigger())]
 
 CORE = {"model", "policy", "registers", "fold", "errors", "details", "messages", "ports"}
-USE_CASES = {"ingest", "folding", "reporting", "weekly", "failures"}
+USE_CASES = {"turns", "ingest", "folding", "reporting", "weekly", "failures"}
 HEAVY = ("msgraph", "msgraph_core", "azure.identity", "azure.data", "azure.storage", "aiohttp", "httpx", "pydantic")
 
 

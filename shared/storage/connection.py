@@ -2,33 +2,42 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.request import getproxies
 
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import AzureError
-from azure.data.tables.aio import TableServiceClient
 from azure.storage.queue import TextBase64EncodePolicy
 from azure.storage.queue.aio import QueueServiceClient
 
 from shared.ports import UnavailableError
 from shared.settings import ByConnectionString, ByIdentity, StorageAccount
 
+if TYPE_CHECKING:
+    from azure.data.tables.aio import TableServiceClient
+
 # A sender waits for the answer, and a message comes back by itself: so few retries, and quick ones.
 _CONNECT_SECONDS = 5
 _READ_SECONDS = 15
 _RETRIES = 2
 
+_PROXIED = bool(getproxies())
+"""Whether the environment names a proxy. Where none is named, looking again at each request is wasted work."""
+
 ENCODE = TextBase64EncodePolicy()
 """What the Functions host expects on a queue unless host.json says otherwise."""
 
 
-def table_service(account: StorageAccount) -> TableServiceClient:
+def table_service(account: StorageAccount) -> "TableServiceClient":
     """Return a client of Table Storage."""
+    from azure.data.tables.aio import TableServiceClient  # noqa: PLC0415 - taking in changes needs queues only
+
     patience: dict[str, Any] = {
         "connection_timeout": _CONNECT_SECONDS,
         "read_timeout": _READ_SECONDS,
         "retry_total": _RETRIES,
         "retry_backoff_factor": 0.3,
+        "use_env_settings": _PROXIED,
     }
     match account:
         case ByConnectionString(text):
@@ -46,6 +55,7 @@ def queue_service(account: StorageAccount) -> QueueServiceClient:
         "initial_backoff": 0,
         "increment_base": 2,
         "random_jitter_range": 1,
+        "use_env_settings": _PROXIED,
     }
     match account:
         case ByConnectionString(text):

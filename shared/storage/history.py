@@ -1,5 +1,6 @@
 """The table ``DeviceHistory``: the lines of a device stand side by side, newest first."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -35,12 +36,19 @@ class TableHistory:
         for entry in entries:
             entity = _entity_of(entry)
             partitions[entity["PartitionKey"]][entity["RowKey"]] = entity
-        for rows in partitions.values():
-            for some in batched(rows.values(), MAX_OPERATIONS, strict=False):
-                await self._upsert(some)
+        await asyncio.gather(
+            *(
+                self._upsert(some)
+                for rows in partitions.values()
+                for some in batched(rows.values(), MAX_OPERATIONS, strict=False)
+            )
+        )
 
     async def _upsert(self, rows: Sequence[dict[str, Any]]) -> None:
         async def put(client: TableClient) -> None:
+            if len(rows) == 1:  # most are: a transaction costs the client several times as much
+                await client.upsert_entity(rows[0], mode=UpdateMode.REPLACE)
+                return
             await client.submit_transaction([("upsert", row, {"mode": UpdateMode.REPLACE}) for row in rows])
 
         await self._table.run(put)

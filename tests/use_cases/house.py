@@ -65,6 +65,11 @@ class House:
     async def fold(self, *changes: DeviceChange) -> None:
         await self.folder.handle(ChangesMessage(v=1, changes=changes))
 
+    async def fold_elsewhere(self, *changes: DeviceChange) -> None:
+        """Fold changes in another process, sharing nothing with the first but the ports."""
+        elsewhere = Folder(self.devices, self.lines, self.queues, self.queues, self.clock)
+        await elsewhere.handle(ChangesMessage(v=1, changes=changes))
+
     async def report(
         self,
         pointer: Pointer | None = None,

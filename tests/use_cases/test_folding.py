@@ -59,7 +59,7 @@ async def test_a_message_that_is_delivered_again_after_the_report_points_to_noth
 
 
 async def test_a_write_that_loses_its_race_is_made_again_on_what_the_other_wrote(house: House) -> None:
-    house.devices.before_write = lambda: house.fold(blocked(2))
+    house.devices.before_write = lambda: house.fold_elsewhere(blocked(2))
     await house.fold(compliant(1, inventory={"os_version": "18"}))
     assert house.row.decision.verdict is Verdict.NON_COMPLIANT
     assert house.row.device_inventory.os_version == "18"
@@ -67,7 +67,9 @@ async def test_a_write_that_loses_its_race_is_made_again_on_what_the_other_wrote
 
 async def test_many_workers_at_once_on_one_device_lose_nothing(house: House) -> None:
     names = ("display_name", "manufacturer", "model", "serial_number", "ownership")
-    await asyncio.gather(*(house.fold(change(number, inventory={name: name})) for number, name in enumerate(names)))
+    await asyncio.gather(
+        *(house.fold_elsewhere(change(number, inventory={name: name})) for number, name in enumerate(names))
+    )
     held = house.row.device_inventory.model_dump()
     assert [held[name] for name in names] == list(names)
 
@@ -76,7 +78,7 @@ async def test_a_message_gives_up_after_losing_race_upon_race(house: House) -> N
     minutes = iter(range(2, 100))
 
     async def overtake() -> None:
-        await house.fold(blocked(next(minutes)))
+        await house.fold_elsewhere(blocked(next(minutes)))
         house.devices.before_write = overtake
 
     house.devices.before_write = overtake
