@@ -173,13 +173,17 @@ async def unless_one_dies[T](servers: Sequence[Server], work: Coroutine[Any, Any
         await asyncio.gather(task, *watches, return_exceptions=True)
 
 
+_TO_BE_STARTED = "AccountName=to-be-started;AccountKey=none"
+"""Stands for the connection string of the Azurite that does not run yet."""
+
+
 def why_no_sample(environment: Mapping[str, str]) -> str | None:
     """Say why the sample fleet cannot be loaded under these settings; raises SettingsError if they are not valid."""
     for name in _FROM_OUTSIDE:
         if environment.get(name):
             return f"{name} is set, and the sample's devices are for the emulator alone"
     known = {name: value for name, value in environment.items() if name not in _FROM_OUTSIDE}
-    settings = from_environment({**known, _STORAGE: environment.get(_STORAGE) or "to be started"})
+    settings = from_environment({**known, _STORAGE: environment.get(_STORAGE) or _TO_BE_STARTED})
     if settings.DRY_RUN or not settings.REPORTING_ENABLED:
         return "DRY_RUN or REPORTING_ENABLED keeps Entra ID from being told anything"
     return None

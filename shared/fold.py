@@ -28,6 +28,13 @@ from shared.model import (
 from shared.registers import Field, Register, Stamp
 
 _TERMINAL = {RegistrationState.RETIRED, RegistrationState.WIPED}
+_SENT = {RegistrationState.RETIRE_SENT, RegistrationState.WIPE_SENT}
+_SENT_NO_MORE = {RegistrationState.ACTIVE, *_TERMINAL}
+_INVENTORY_NAMES = {field.alias for field in Inventory.model_fields.values()}
+
+_UNKNOWN_STRICTNESS = policy.RESTRICTIVENESS[PolicyAction.SEND_ALERT] + 0.5
+_RETIREMENT_STRICTNESS = max(policy.RESTRICTIVENESS.values())
+
 _STATE_OF_TYPE = {
     ChangeType.RETIRED: RegistrationState.RETIRED,
     ChangeType.WIPED: RegistrationState.WIPED,
@@ -92,7 +99,9 @@ class DeviceReport:
     @property
     def device_inventory(self) -> Inventory:
         """What the MDM last said of the device itself."""
-        return Inventory.model_validate({name: held.value for name, held in self.inventory.items()})
+        return Inventory.model_validate(
+            {name: held.value for name, held in self.inventory.items() if name in _INVENTORY_NAMES}
+        )
 
     @property
     def azure_device_id(self) -> str | None:
@@ -113,12 +122,9 @@ class DeviceReport:
     @property
     def decision(self) -> policy.Decision:
         """What the MDM's word comes to: verdict, action that counted, reason."""
-        retirement = _text(registers.value(self.compliance, "retirement"))
-        return policy.decide(
-            self.violations,
-            None if retirement is None else RegistrationState(retirement),
-            self.device_inventory.registration_state,
-        )
+        retirement, sent = (_text(registers.value(self.compliance, name)) for name in ("retirement", "retirementSent"))
+        state = retirement or sent
+        return policy.decide(self.violations, None if state is None else RegistrationState(state))
 
     @property
     def desired(self) -> Desired | None:
@@ -144,7 +150,7 @@ def fold(report: DeviceReport, *changes: DeviceChange) -> DeviceReport:
     for change in changes:
         merged = _merge(merged, change)
     merged = replace(merged, former_ids=_former_ids(report, merged))
-    return report if merged == report else _due(merged)
+    return report if merged == report else _due(report, merged)
 
 
 def carries_nothing(change: DeviceChange) -> bool:
@@ -163,7 +169,7 @@ def _merge(report: DeviceReport, change: DeviceChange) -> DeviceReport:
     stamp = Stamp(change.time, change.source, change.id)
     return replace(
         report,
-        compliance=registers.merge(report.compliance, _stamped(_compliance(change), stamp)),
+        compliance=registers.merge(report.compliance, _stamped(_compliance(change), stamp), _strictness),
         inventory=registers.merge(report.inventory, _stamped(_inventory(change), stamp)),
         registration=registers.merge(report.registration, _stamped(_registration(change), stamp)),
         last_change_at=max(report.last_change_at or change.time, change.time),
@@ -178,19 +184,21 @@ def _former_ids(before: DeviceReport, after: DeviceReport) -> tuple[str, ...]:
     return tuple(former for former in kept if former != after.azure_device_id)
 
 
-def _due(report: DeviceReport) -> DeviceReport:
+def _due(before: DeviceReport, after: DeviceReport) -> DeviceReport:
     """Return the row with the phase that follows from what is desired now.
 
-    Once anything may have been told, the phase never goes back to ``NOTHING_TO_TELL`` here: a call may be under way,
-    and the identifier that it is for must not be forgotten if the device loses it (rule 8).
+    Where nothing else is desired than before, the phase stays as it is: a device that failed is not tried again for
+    every check-in. Once anything may have been told, the phase never goes back to ``NOTHING_TO_TELL`` here: a call may
+    be under way, and the identifier that it is for must not be forgotten if the device loses it (rule 8).
     """
+    if _wanted(before) == _wanted(after):
+        return after
+    return replace(after, phase=Phase.PENDING, attempts=0)
+
+
+def _wanted(report: DeviceReport) -> tuple[str | None, tuple[str, ...]]:
     desired = report.desired
-    if desired is None and report.phase is Phase.NOTHING_TO_TELL:
-        return report
-    told = report.reported is not None and desired is not None and report.reported.digest == desired.digest
-    if told and report.phase is Phase.REPORTED and not report.former_ids:
-        return report
-    return replace(report, phase=Phase.PENDING, attempts=0)
+    return None if desired is None else desired.digest, report.former_ids
 
 
 def _compliance(change: DeviceChange) -> dict[str, JsonValue]:
@@ -202,12 +210,29 @@ def _compliance(change: DeviceChange) -> dict[str, JsonValue]:
             if violations is None
             else [violation.model_dump(mode="json", by_alias=True) for violation in violations]
         )
+    elif change.type is ChangeType.ENROLLED:
+        fields["violations"] = None  # what was said of the device before is not said of what is enrolled now
     states = {_STATE_OF_TYPE.get(change.type), change.data.inventory.registration_state}
     if terminal := states & _TERMINAL:
         fields["retirement"] = max(state for state in terminal if state)
     elif _revives(change):
         fields["retirement"] = None
+    if sent := states & _SENT:
+        fields["retirementSent"] = max(state for state in sent if state)
+    elif states & _SENT_NO_MORE:
+        fields["retirementSent"] = None
     return fields
+
+
+def _strictness(held: JsonValue) -> float:
+    """Rank what compliance says, for two changes of the same time: the stricter one wins.
+
+    Not to know is stricter than any action that leaves the device compliant. A retirement outranks its absence.
+    """
+    if isinstance(held, list):
+        action, _ = policy.most_restrictive(tuple(map(Violation.model_validate, held)))
+        return policy.RESTRICTIVENESS[action]
+    return _UNKNOWN_STRICTNESS if held is None else _RETIREMENT_STRICTNESS
 
 
 def _revives(change: DeviceChange) -> bool:

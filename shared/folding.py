@@ -77,22 +77,28 @@ class Folder:
 
         Also to those that were due before: a worker may have stopped between the row and the queue.
         """
-        due = [report for report in reports if report.phase is Phase.PENDING and report.has_something_to_tell]
+        due = [report for report in reports if _wants_a_pointer(report)]
         due.sort(key=lambda report: report.decision.verdict is Verdict.COMPLIANT)
         if due:
             await self.reports.send_pointers(list(pointers(report.device_id for report in due)))
 
     async def _set_aside(self, failed: Sequence[Sequence[DeviceChange]], replay_of: str | None) -> None:
-        alone = [ChangesMessage(v=1, changes=tuple(changes), replay_of=replay_of) for changes in failed]
-        if alone:
-            log.warning("%d devices of a message could not be folded; their changes go back to the queue", len(alone))
-            await self.changes.send_changes(alone)
+        """Put what could not be folded back in one message: one that fails as a whole is one failure to replay."""
+        if failed:
+            log.warning("%d devices of a message could not be folded; their changes go back to the queue", len(failed))
+            rest = tuple(change for changes in failed for change in changes)
+            await self.changes.send_changes([ChangesMessage(v=1, changes=rest, replay_of=replay_of)])
 
     async def _write_history(self, changes: Sequence[DeviceChange], reports: dict[str, DeviceReport]) -> None:
         received = self.clock()
         await self.history.append(
             [entry_of(change, reports[change.device_id], received) for change in changes if change.device_id in reports]
         )
+
+
+def _wants_a_pointer(report: DeviceReport) -> bool:
+    """Say whether a device is due; after a call that failed, the pointer that tries again is on its way already."""
+    return report.phase is Phase.PENDING and report.has_something_to_tell and report.attempts == 0
 
 
 async def update(store: DeviceStore, device_id: str, change: Callable[[DeviceReport], DeviceReport]) -> DeviceReport:

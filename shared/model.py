@@ -15,9 +15,18 @@ from pydantic.alias_generators import to_camel
 
 
 class Frozen(BaseModel):
-    """A value: compared by content, never changed, and refusing any property it does not know."""
+    """A value: compared by content, and never changed.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, validate_by_name=True)
+    What it does not know it leaves out, so that a row or message of a newer version can be read after a roll-back.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel, validate_by_name=True)
+
+
+class Strict(Frozen):
+    """A value from outside: a property that it does not know is refused, for it may be one that is misspelt."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
 class PolicyAction(StrEnum):
@@ -139,6 +148,13 @@ def _guid(text: str) -> str:
     return str(guid)
 
 
+def _not_too_many(value: object) -> object:
+    """Refuse a list that is too long before any of it is looked at, so that none holds up everyone else."""
+    if isinstance(value, list) and len(value) > MAX_VIOLATIONS:
+        raise ValueError(f"has more than {MAX_VIOLATIONS} items")
+    return value
+
+
 def _time_as_text(value: object) -> object:
     """Take a time from RFC 3339 text only: a bare number might be seconds or milliseconds, and is not guessed."""
     if isinstance(value, datetime) or (isinstance(value, str) and _RFC3339.fullmatch(value)):
@@ -178,16 +194,16 @@ Time = Annotated[
 MAX_VIOLATIONS = 100
 
 
-class Violation(Frozen):
+class Violation(Strict):
     """One compliance policy that the device violates, and what the policy does about it."""
 
     policy: Annotated[Text, Field(min_length=1)]
     reason: Text | None = None
     since: Time | None = None
-    actions: Annotated[tuple[PolicyAction, ...], Field(max_length=len(PolicyAction))]
+    actions: Annotated[tuple[PolicyAction, ...], Field(max_length=len(PolicyAction)), BeforeValidator(_not_too_many)]
 
 
-class Inventory(Frozen):
+class Inventory(Strict):
     """What the MDM knows of the device itself. What was left out of a change is not among ``model_fields_set``."""
 
     platform: Platform | None = None
@@ -200,7 +216,7 @@ class Inventory(Frozen):
     registration_state: RegistrationState | None = None
 
 
-class ChangeData(Frozen):
+class ChangeData(Strict):
     """The ``data`` of a change. What it leaves out, the change does not touch.
 
     ``violations``: all that apply; empty means compliant, ``None`` means that the MDM does not know.
@@ -209,11 +225,11 @@ class ChangeData(Frozen):
     azure_device_id: Guid | None = None
     azure_client_status_code: ClientStatusCode | None = None
     user_principal_name: Text | None = None
-    violations: Annotated[tuple[Violation, ...], Field(max_length=MAX_VIOLATIONS)] | None = None
+    violations: Annotated[tuple[Violation, ...] | None, BeforeValidator(_not_too_many)] = None
     inventory: Inventory = Inventory()
 
 
-class DeviceChange(Frozen):
+class DeviceChange(Strict):
     """One change of one device, in the form that every sender's dialect is turned into.
 
     ``source`` and ``id`` together are the idempotency key; ``time`` is the source's own time.

@@ -58,21 +58,15 @@ def most_restrictive(violations: tuple[Violation, ...]) -> tuple[PolicyAction, V
     )
 
 
-def decide(
-    violations: tuple[Violation, ...] | None,
-    retirement: RegistrationState | None,
-    registration_state: RegistrationState | None,
-) -> Decision:
+def decide(violations: tuple[Violation, ...] | None, state: RegistrationState | None) -> Decision:
     """Decide what Azure is told of a device.
 
     Args:
         violations: all that apply; ``None`` if the MDM does not know.
-        retirement: ``RETIRED`` or ``WIPED`` where the device was, and was not enrolled again since.
-        registration_state: the state in the MDM. It outranks the violations: an MDM goes on calling a device
-            compliant that it has just retired.
+        state: how far the device was retired or wiped, if it was and is not enrolled again since. It outranks the
+            violations: an MDM goes on calling a device compliant that it has just retired.
     """
-    state = retirement or registration_state
-    if state in STATES and (retirement or STATES[state][1] is not Verdict.REMOVED):
+    if state in STATES:
         action, verdict = STATES[state]
         return Decision(verdict, action, f"{verdict}: the MDM says {state}")
     if violations is None:

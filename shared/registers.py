@@ -5,7 +5,7 @@ own, because a change does not touch what it leaves out: a newer change of the O
 change of the name lose.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from json import dumps
@@ -25,6 +25,10 @@ class Stamp:
     change_id: str
 
 
+type Rank = Callable[[JsonValue], float]
+"""Says which of two values from the same time is to win: the higher one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Field:
     """A value and the stamp of the change that wrote it."""
@@ -32,21 +36,24 @@ class Field:
     value: JsonValue
     stamp: Stamp
 
-    def beats(self, other: Self) -> bool:
+    def beats(self, other: Self, rank: Rank) -> bool:
         """Say whether this field wins over the other.
 
-        The value is the last tie-breaker: a sender that uses an id twice with different content
-        still gets one outcome in every order.
+        At the same time the value of the higher rank wins, then source and change id decide, and last the value: a
+        sender that uses an id twice with different content still gets one outcome in every order.
         """
-        return (self.stamp, _canonical(self.value)) > (other.stamp, _canonical(other.value))
+        return self._order(rank) > other._order(rank)
+
+    def _order(self, rank: Rank) -> tuple[datetime, float, Stamp, str]:
+        return self.stamp.time, rank(self.value), self.stamp, _canonical(self.value)
 
 
 type Register = Mapping[str, Field]
 
 
-def merge(register: Register, fields: Register) -> Register:
+def merge(register: Register, fields: Register, rank: Rank = lambda _: 0) -> Register:
     """Return the register after the fields were written to it: for each one the newer stamp stays."""
-    newer = {name: field for name, field in fields.items() if name not in register or field.beats(register[name])}
+    newer = {name: field for name, field in fields.items() if name not in register or field.beats(register[name], rank)}
     return {**register, **newer}
 
 

@@ -150,14 +150,8 @@ class Reporter:
     async def _tell(self, stored: Stored, directory: Directory) -> Next:
         """Tell of the device as it is now, and of each identifier that it had before (rule 8); write down both."""
         report = stored.report
-        answers: list[tuple[Desired, Told]] = []
-        try:
-            if report.desired is not None:
-                answers.append((report.desired, await directory.tell(report.desired)))
-            for former in report.former_ids:
-                wanted = Desired(former, self.former_verdict, report.device_inventory)
-                answers += await self._tell_former(wanted, directory)
-        except ReportError as error:
+        answers, error = await self._tell_all(report, directory)
+        if error is not None:
             await self._remember_told(report, answers)
             if not directory.writes:
                 await self._remember(report, f"Dry run: {error}", _facts_of_error(error))
@@ -167,14 +161,23 @@ class Reporter:
         await self._remember_told(report, answers)
         return _DONE if written else Next(again_after=0, forced=True)
 
-    async def _tell_former(self, former: Desired, directory: Directory) -> list[tuple[Desired, Told]]:
-        """Tell of an identifier that the device had before; an object that is gone cannot be compliant any more."""
-        try:
-            return [(former, await directory.tell(former))]
-        except ReportError as error:
-            if error.error_class is ErrorClass.NOT_FOUND:
-                return []
-            raise
+    async def _tell_all(
+        self, report: DeviceReport, directory: Directory
+    ) -> tuple[list[tuple[Desired, Told]], ReportError | None]:
+        """Return what was told, and the first failure; one that time does not mend holds up none of the others."""
+        former = [Desired(azure_id, self.former_verdict, report.device_inventory) for azure_id in report.former_ids]
+        answers: list[tuple[Desired, Told]] = []
+        failure: ReportError | None = None
+        for desired in (*([report.desired] if report.desired else []), *former):
+            try:
+                answers.append((desired, await directory.tell(desired)))
+            except ReportError as error:
+                if error.error_class is ErrorClass.NOT_FOUND and desired in former:
+                    continue  # an object that is gone cannot be compliant any more
+                failure = failure or error
+                if error.handling.retried:
+                    break
+        return answers, failure
 
     def _told(self, report: DeviceReport, answers: Sequence[tuple[Desired, Told]]) -> DeviceReport:
         """Return the row after Azure was told all of it."""
@@ -198,7 +201,7 @@ class Reporter:
         attempts = report.attempts + (0 if throttled else 1)
         again = error.handling.retried and attempts < MAX_ATTEMPTS
         after = replace(
-            report,
+            report if error.status is None else _delivered(report),
             phase=Phase.PENDING if again else Phase.FAILED,
             last_error=error.as_last_error(self.clock()),
             attempts=attempts,
@@ -280,7 +283,7 @@ def _part_of(pointer: Pointer, places: Sequence[int], forced: bool) -> Pointer:
 
 
 def _delivered(report: DeviceReport) -> DeviceReport:
-    """A report that arrived makes up for the pointers that did not; what a lost *change* said is still unknown."""
+    """A call that was answered makes up for pointers that were lost; what a lost *change* said is still unknown."""
     kept = tuple(failure for failure in report.undelivered if failure.queue != REPORTS)
     return replace(report, undelivered=kept)
 

@@ -12,8 +12,9 @@ from datetime import datetime, timedelta
 from itertools import batched
 from uuid import UUID
 
-from shared.fold import DeviceReport
+from shared.fold import DeviceReport, Phase
 from shared.messages import MAX_POINTED_DEVICES, ChunkMessage, Pointer, RunSlots
+from shared.model import Verdict
 from shared.ports import ChunkQueue, Clock, DeviceFilter, DeviceStore, ReportQueue, Run, RunStore
 
 CHUNK = 1000
@@ -42,6 +43,15 @@ def is_run_id(text: str) -> bool:
     return re.fullmatch(r"[0-9A-Za-z-]{1,64}", text) is not None
 
 
+def _is_reported_again(report: DeviceReport) -> bool:
+    """Say whether a run reports a device.
+
+    One that was removed is done with: its identifier may by now be that of another device in the MDM.
+    """
+    removed = report.phase is Phase.REPORTED and report.decision.verdict is Verdict.REMOVED
+    return report.has_something_to_tell and not removed
+
+
 @dataclass(frozen=True, slots=True)
 class Weekly:
     """Plans runs, over the ports that it is given. ``per_second``: how many devices are reported in a second."""
@@ -68,7 +78,7 @@ class Weekly:
     async def plan(self, message: ChunkMessage) -> None:
         """Put the devices of a chunk on the queue, each at its time, then ask for the next chunk."""
         page = await self.store.page(DeviceFilter(), CHUNK, message.after)
-        reportable = [report for report in page.items if report.has_something_to_tell]
+        reportable = [report for report in page.items if _is_reported_again(report)]
         await self.runs.plan(message.run_id, message.chunk, len(reportable))
         await self._spread(message, reportable)
         if page.after is None:

@@ -8,7 +8,7 @@ from pydantic import ConfigDict, ValidationError
 
 from shared import wiring
 from shared.api.answers import ProblemError, answering, json
-from shared.model import Frozen, rfc3339
+from shared.model import Strict, rfc3339
 from shared.ports import Run, RunTotals
 from shared.sources.parsed import flaws_of
 from shared.sources.strict_json import NotJsonError, loads
@@ -17,7 +17,7 @@ from shared.weekly import is_run_id, manual_run_id
 NEWEST = 50
 
 
-class RunRequest(Frozen):
+class RunRequest(Strict):
     """What is asked for: nothing need be said."""
 
     model_config = ConfigDict(strict=True)

@@ -16,6 +16,12 @@ from shared.settings import Channel, Settings
 MAX_ATTRIBUTE = 1024
 """Characters that an extension attribute holds."""
 
+MAX_TEXT = 256
+"""Characters of a name or a version that go out with ``isCompliant``: neither is to make Graph refuse the verdict."""
+
+_SEPARATORS = str.maketrans(";=", "  ")
+"""What would let a device whose user named it so pass for another in a filter."""
+
 OPERATING_SYSTEM = {
     Platform.WINDOWS: "Windows",
     Platform.IOS: "iOS",
@@ -56,7 +62,7 @@ def _is_compliant(desired: Desired, _: Settings) -> dict[str, Any]:
     return {
         "isCompliant": desired.verdict is Verdict.COMPLIANT,
         "isManaged": True,
-    } | {name: held for name, held in known.items() if held}
+    } | {name: held[:MAX_TEXT] for name, held in known.items() if held}
 
 
 def _extension_attributes(desired: Desired, settings: Settings) -> dict[str, Any]:
@@ -69,4 +75,5 @@ def _extension_attributes(desired: Desired, settings: Settings) -> dict[str, Any
 def inventory_text(inventory: Inventory) -> str:
     """Write the inventory as ``platform=IOS; osVersion=18.1; …``, which a filter finds by ``-contains``."""
     held = inventory.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"registration_state"})
-    return "".join(f"{name}={text}; " for name, text in held.items() if text).strip()[:MAX_ATTRIBUTE]
+    plain = {name: text.translate(_SEPARATORS) for name, text in held.items() if text}
+    return "".join(f"{name}={text}; " for name, text in plain.items()).strip()[:MAX_ATTRIBUTE]

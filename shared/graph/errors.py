@@ -16,6 +16,11 @@ _C = ErrorClass
 # status of Graph's answer: class. Any other 5xx is Transient, any other 4xx Rejected.
 _CLASS_OF_STATUS = {401: _C.FORBIDDEN, 403: _C.FORBIDDEN, 404: _C.NOT_FOUND, 429: _C.THROTTLED}
 
+_REFUSED = {httpx.codes.BAD_REQUEST, httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}
+
+_LONGEST_WAIT = 3600.0
+"""Seconds; an answer that asks for more is not to hold up a whole fleet."""
+
 _ONLY_ON_WINDOWS = "Properties other than"
 """How Graph begins to say that a property is open to this app on Windows devices only (400 Request_BadRequest)."""
 
@@ -38,11 +43,25 @@ def from_response(response: httpx.Response, now: datetime) -> ReportError:
 def from_exception(error: httpx.HTTPError | AzureError | TimeoutError) -> ReportError:
     """Classify a call that had no answer: the network, the time limit, or a token that could not be had."""
     kind = type(error).__name__
-    if isinstance(error, ClientAuthenticationError):
+    if isinstance(error, ClientAuthenticationError) and _is_refusal(error):
         return ReportError(_C.FORBIDDEN, "The managed identity gives no token for Microsoft Graph.", code=kind)
     if isinstance(error, AzureError) and not isinstance(error, ServiceRequestError | ServiceResponseError):
         return ReportError(_C.TRANSIENT, "The managed identity could not give a token.", code=kind)
     return ReportError(_C.TRANSIENT, "Microsoft Graph did not answer; it may have done what it was asked.", code=kind)
+
+
+def _is_refusal(error: ClientAuthenticationError) -> bool:
+    """Say whether the token was refused, and not merely not had.
+
+    azure-identity raises the same error for a token endpoint that is down; the answer is then among the causes.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        response = getattr(cause, "response", None)
+        if response is not None:
+            return int(response.status_code) in _REFUSED
+        cause = cause.__cause__ or cause.__context__
+    return True
 
 
 def _class_of(status: int, message: str) -> ErrorClass:
@@ -64,13 +83,13 @@ def _said(response: httpx.Response) -> tuple[str | None, str, str | None]:
 
 
 def _seconds(retry_after: str | None, now: datetime) -> float | None:
-    """Read ``Retry-After``: seconds, or a date (RFC 9110)."""
+    """Read ``Retry-After``: seconds, or a date (RFC 9110); an hour at the most."""
     if retry_after is None:
         return None
     if retry_after.isascii() and retry_after.isdigit():
-        return float(retry_after)
+        return min(float(retry_after), _LONGEST_WAIT)
     try:
         date = parsedate_to_datetime(retry_after)
     except ValueError:
         return None
-    return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - now).total_seconds())
+    return min(max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - now).total_seconds()), _LONGEST_WAIT)

@@ -1,7 +1,7 @@
 """The canonical dialect: CloudEvents 1.0 in structured mode, one, a batch, or one a line (NDJSON)."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, JsonValue, ValidationError, model_validator
 
@@ -31,7 +31,7 @@ class CloudEvent(BaseModel):
     type: ChangeType
     subject: Guid = Field(description="The MDM's id of the device.")
     time: Time = Field(description="When it happened, by the source's clock.")
-    datacontenttype: Literal["application/json"] | None = None
+    datacontenttype: Annotated[str, Field(pattern=r"^application/json\s*(;.*)?$")] | None = None
     data: ChangeData | None = None
 
     @model_validator(mode="before")

@@ -1,5 +1,6 @@
 """The table ``DeviceReports``: one row a device, in 256 partitions, so that no single one carries the fleet."""
 
+import logging
 from hashlib import sha256
 from typing import Any
 
@@ -20,6 +21,8 @@ MAX_SCANNED = 5000
 """Rows that one page looks at when it searches: a page then comes back with fewer devices, and where to go on."""
 
 _PAGE = 1000
+
+log = logging.getLogger(__name__)
 
 
 def partition_of(device_id: str) -> str:
@@ -90,7 +93,7 @@ class TableDeviceStore:
             scanned += 1
             after = (entity["PartitionKey"], entity["RowKey"])
             if needle is None or needle in entity["search"]:
-                found.append(_report_of(entity))
+                found += _readable(entity)
         return Page(found)
 
 
@@ -140,6 +143,17 @@ def _search_text(report: DeviceReport) -> str:
         report.azure_device_id,
     )
     return "\n".join(filter(None, names)).lower()
+
+
+def _readable(entity: TableEntity) -> list[DeviceReport]:
+    """Read a row of a list; one that cannot be read is logged and left out, and holds up none of the others."""
+    try:
+        report = _report_of(entity)
+        _ = report.decision
+    except (ValueError, TypeError, KeyError) as error:
+        log.error("the row of device %s cannot be read: %s", entity["RowKey"], type(error).__name__)  # noqa: TRY400
+        return []
+    return [report]
 
 
 def _report_of(entity: TableEntity) -> DeviceReport:

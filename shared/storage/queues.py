@@ -9,12 +9,16 @@ from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.storage.queue.aio import QueueServiceClient
 
 from shared.messages import CHANGES, CHUNKS, REPORTS, ChangesMessage, ChunkMessage, Pointer, to_text
+from shared.ports import UnavailableError
 from shared.storage.connection import ENCODE, reaching
 
 MAX_DELAY = 7 * 24 * 3600
 """Queue Storage hides a message for seven days at the most."""
 
 NEVER = -1
+
+ANSWER_SECONDS = 4
+"""How long changes may take to become durable: a sender such as Jamf Pro gives up on the answer after 5 seconds."""
 
 
 class StorageQueues:
@@ -27,7 +31,11 @@ class StorageQueues:
 
     async def send_changes(self, messages: Sequence[ChangesMessage]) -> None:
         """Put messages on ``device-changes``; raises ``UnavailableError`` if not every one is durable."""
-        await self._send(CHANGES, messages, 0)
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await self._send(CHANGES, messages, 0)
+        except TimeoutError:
+            raise UnavailableError(f"Storage did not serve the queue {CHANGES} within {ANSWER_SECONDS} s") from None
 
     async def send_pointers(self, pointers: Sequence[Pointer], delay: float = 0) -> None:
         """Put pointers on ``device-reports``, to be seen after ``delay`` seconds."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from shared import registers
 from shared.fold import DeviceReport, Phase, fold, in_force
-from shared.model import ChangeType, ClientStatusCode, DeviceChange, RegistrationState, Reported, Verdict
+from shared.model import ChangeType, ClientStatusCode, DeviceChange, PolicyAction, RegistrationState, Reported, Verdict
 from shared.registers import Field
 from tests.core.making import AZURE_ID, BLOCKED, DEVICE, START, change, changes, folded, minutes, violation
 
@@ -164,10 +164,53 @@ def test_a_newer_enrolment_or_compliance_change_brings_a_retired_device_back(
         assert folded(*order).decision.verdict is verdict
 
 
-def test_an_enrolment_ends_a_retire_that_was_only_sent() -> None:
+def test_an_enrolment_ends_a_retire_that_was_only_sent_and_what_was_known_of_compliance() -> None:
     sent = change(1, violations=(), inventory={"registration_state": "RETIRE_SENT"}, **KNOWN)
     assert folded(sent).decision.verdict is NON_COMPLIANT
-    assert folded(sent, change(2, ChangeType.ENROLLED)).decision.verdict is COMPLIANT
+    assert folded(sent, change(2, ChangeType.ENROLLED)).decision.verdict is None
+    assert folded(sent, change(2, ChangeType.ENROLLED, violations=())).decision.verdict is COMPLIANT
+
+
+@pytest.mark.parametrize("action", ["RETIRE", "WIPE"])
+def test_an_enrolment_ends_a_removal_by_policy_so_that_the_new_object_is_not_deleted(action: PolicyAction) -> None:
+    removed = change(1, violations=(violation(action),), **KNOWN)
+    assert folded(removed).decision.verdict is REMOVED
+    assert folded(removed, change(2, ChangeType.ENROLLED, **KNOWN)).decision.verdict is None
+
+
+def test_a_device_that_is_enrolled_again_is_not_called_compliant_for_what_was_so_before_it_was_retired() -> None:
+    report = folded(change(1, violations=(), **KNOWN), change(2, ChangeType.RETIRED), change(3, ChangeType.ENROLLED))
+    assert report.decision.verdict is None
+
+
+@pytest.mark.parametrize("state", ["UNKNOWN", "ENROLLMENT_PENDING", None])
+def test_a_retire_that_was_sent_is_not_undone_by_a_state_that_says_nothing_of_it(state: str | None) -> None:
+    sent = change(1, violations=(), inventory={"registration_state": "RETIRE_SENT"}, **KNOWN)
+    later = change(2, ChangeType.INVENTORY_CHANGED, inventory={"registration_state": state})
+    assert folded(sent, later, change(3, violations=())).decision.verdict is NON_COMPLIANT
+    active = change(4, ChangeType.INVENTORY_CHANGED, inventory={"registration_state": "ACTIVE"})
+    assert folded(sent, later, active).decision.verdict is COMPLIANT
+
+
+@pytest.mark.parametrize(
+    ("strict", "verdict"),
+    [
+        (change(1, id_="a", violations=BLOCKED), NON_COMPLIANT),
+        (change(1, id_="a", violations=None), None),
+        (change(1, ChangeType.RETIRED, id_="a"), REMOVED),
+    ],
+    ids=["blocked", "unknown", "retired"],
+)
+def test_of_two_changes_at_the_same_time_the_stricter_one_wins(strict: DeviceChange, verdict: Verdict | None) -> None:
+    lenient = change(1, id_="b", violations=())
+    for order in ((strict, lenient), (lenient, strict)):
+        assert folded(*order).decision.verdict is verdict
+
+
+def test_a_row_of_a_newer_version_can_be_read() -> None:
+    stamp = registers.Stamp(START, "source", "id")
+    report = DeviceReport(DEVICE, inventory={"colour": Field("red", stamp), "osVersion": Field("19", stamp)})
+    assert report.device_inventory.os_version == "19"
 
 
 def test_a_first_change_makes_the_device_due() -> None:
@@ -219,15 +262,17 @@ def test_the_inventory_of_a_removed_device_is_nobody_s_business_any_more() -> No
     assert fold(report, late).phase is Phase.REPORTED
 
 
-def test_a_device_that_could_not_be_reported_is_due_again_with_its_next_change() -> None:
-    failed = replace(folded(change(1, violations=(), **KNOWN)), phase=Phase.FAILED, attempts=3)
+@pytest.mark.parametrize("phase", [Phase.FAILED, Phase.PENDING])
+def test_a_device_that_could_not_be_reported_is_not_tried_again_for_every_check_in(phase: Phase) -> None:
+    failed = replace(folded(change(1, violations=(), **KNOWN)), phase=phase, attempts=3)
     after = fold(failed, change(2, ChangeType.CHECKED_IN))
+    assert (after.phase, after.attempts) == (phase, 3)
+
+
+def test_a_device_that_could_not_be_reported_is_due_when_something_else_is_to_be_told() -> None:
+    failed = replace(folded(change(1, violations=(), **KNOWN)), phase=Phase.FAILED, attempts=3)
+    after = fold(failed, change(2, violations=BLOCKED))
     assert (after.phase, after.attempts) == (Phase.PENDING, 0)
-
-
-def test_a_reported_device_that_failed_when_it_was_reported_again_is_due_with_its_next_change() -> None:
-    report = reported(folded(change(1, violations=(), **KNOWN)))
-    assert fold(replace(report, phase=Phase.FAILED), change(2, ChangeType.CHECKED_IN)).phase is Phase.PENDING
 
 
 def test_going_back_to_what_azure_was_told_before_is_told_again_while_a_call_may_be_under_way() -> None:

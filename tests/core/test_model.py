@@ -88,3 +88,12 @@ def test_what_programs_compare_must_be_printable_and_short(text: str) -> None:
 def test_a_property_that_is_not_known_is_refused_for_it_may_be_one_that_is_misspelt() -> None:
     with pytest.raises(ValidationError, match="violation"):
         ChangeData.model_validate({"violation": []})
+
+
+@pytest.mark.parametrize(
+    "data", [{"violations": [{}] * 101}, {"violations": [{"policy": "p", "actions": ["NONE"] * 101}]}]
+)
+def test_a_list_that_is_too_long_is_refused_before_any_of_it_is_looked_at(data: object) -> None:
+    with pytest.raises(ValidationError, match="has more than 100 items") as caught:
+        ChangeData.model_validate(data)
+    assert caught.value.error_count() == 1

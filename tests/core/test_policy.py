@@ -27,7 +27,7 @@ COMPLIANT, NON_COMPLIANT, REMOVED = Verdict
     ],
 )
 def test_each_action_tells_azure_what_the_table_says(action: str, told: Verdict) -> None:
-    assert decide((violation(PolicyAction(action)),), None, None).verdict is told
+    assert decide((violation(PolicyAction(action)),), None).verdict is told
 
 
 def test_every_action_stands_in_the_table_once() -> None:
@@ -42,19 +42,19 @@ def test_the_actions_rank_from_none_to_wipe_and_the_two_blocks_are_equal() -> No
 
 
 def test_no_violation_means_compliant() -> None:
-    decision = decide((), None, None)
+    decision = decide((), None)
     assert (decision.verdict, decision.action) == (COMPLIANT, PolicyAction.NONE)
     assert decision.reason == "Compliant: no policy is violated"
 
 
 def test_a_policy_that_only_monitors_leaves_the_device_compliant_and_is_named() -> None:
-    decision = decide((Violation(policy="Old OS", actions=()),), None, None)
+    decision = decide((Violation(policy="Old OS", actions=()),), None)
     assert decision.verdict is COMPLIANT
     assert "Old OS" in decision.reason
 
 
 def test_unknown_compliance_is_no_verdict_at_all() -> None:
-    decision = decide(None, None, RegistrationState.ACTIVE)
+    decision = decide(None, RegistrationState.ACTIVE)
     assert (decision.verdict, decision.action) == (None, None)
 
 
@@ -81,24 +81,16 @@ def test_between_equals_the_answer_does_not_depend_on_their_order() -> None:
 def test_a_retire_that_was_sent_blocks_until_it_is_confirmed(
     state: RegistrationState, violations: tuple[Violation, ...] | None
 ) -> None:
-    assert decide(violations, None, state).verdict is NON_COMPLIANT
+    assert decide(violations, state).verdict is NON_COMPLIANT
 
 
 @pytest.mark.parametrize("state", [RegistrationState.RETIRED, RegistrationState.WIPED])
 def test_a_retired_device_is_removed_though_the_mdm_still_calls_it_compliant(state: RegistrationState) -> None:
-    decision = decide((), state, state)
+    decision = decide((), state)
     assert decision.verdict is REMOVED
     assert decision.reason == f"Removed: the MDM says {state}"
 
 
-def test_a_retirement_outranks_a_retire_that_was_sent_before_it() -> None:
-    assert decide((), RegistrationState.RETIRED, RegistrationState.RETIRE_SENT).verdict is REMOVED
-
-
-def test_a_device_that_was_brought_back_is_judged_by_its_violations() -> None:
-    assert decide((), None, RegistrationState.RETIRED).verdict is COMPLIANT
-
-
 def test_the_reason_of_a_block_names_policy_cause_and_action_in_one_line() -> None:
-    reason = decide((violation(PolicyAction.SEND_ALERT, PolicyAction.QUARANTINE),), None, None).reason
+    reason = decide((violation(PolicyAction.SEND_ALERT, PolicyAction.QUARANTINE),), None).reason
     assert reason == "NonCompliant: policy 'Compromised devices' (rooted) has the action QUARANTINE"

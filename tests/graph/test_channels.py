@@ -92,3 +92,13 @@ def test_a_platform_without_a_channel_is_unsupported_and_says_so() -> None:
 
 def test_the_inventory_is_cut_to_what_an_attribute_holds() -> None:
     assert len(inventory_text(Inventory(display_name="x" * 1024, model="y" * 1024))) == MAX_ATTRIBUTE
+
+
+def test_a_device_cannot_be_named_so_that_a_filter_takes_it_for_another() -> None:
+    text = inventory_text(Inventory(platform=Platform.IOS, display_name="x; ownership=COMPANY"))
+    assert text == "platform=IOS; displayName=x  ownership COMPANY;"
+
+
+def test_a_long_name_does_not_make_graph_refuse_the_verdict() -> None:
+    (write,) = writes_for(desired(Platform.WINDOWS, display_name="x" * 1024), settings())
+    assert len(write.properties["displayName"]) == 256

@@ -183,6 +183,16 @@ async def test_a_caller_without_the_permission_is_forbidden(entra: EntraControl,
     assert (caught.value.error_class, caught.value.code) == (ErrorClass.FORBIDDEN, "Authorization_RequestDenied")
 
 
+async def test_a_token_endpoint_that_is_down_is_transient(
+    entra: EntraControl, directory: EntraDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.graph.entra.CALL_SECONDS", 20)
+    await entra.add_faults(Fault(kind="token-status", status=503, times=None))
+    with pytest.raises(ReportError) as caught:
+        await directory.tell(on_ios(COMPLIANT))
+    assert caught.value.error_class is ErrorClass.TRANSIENT
+
+
 async def test_an_identity_that_gets_no_token_is_forbidden(entra: EntraControl, directory: EntraDirectory) -> None:
     await entra.add_faults(Fault(kind="token-status", status=400, times=None))
     with pytest.raises(ReportError, match="The managed identity gives no token") as caught:

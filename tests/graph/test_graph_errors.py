@@ -48,6 +48,9 @@ def test_each_status_has_its_class(status: int, message: str, error_class: Error
     ("header", "seconds"),
     [
         ("17", 17.0),
+        ("7201", 3600.0),
+        ("9" * 400, 3600.0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 3600.0),
         ("0", 0.0),
         ("Mon, 23 Nov 2026 09:30:30 GMT", 30.0),
         ("Mon, 23 Nov 2026 09:29:00 GMT", 0.0),

@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import pytest
 
+from shared.errors import ReportError
 from shared.fold import Phase
 from shared.folding import MAX_RACES
 from shared.messages import ChangesMessage, Pointer
-from shared.model import ChangeType, Undelivered, Verdict
+from shared.model import ChangeType, ErrorClass, Undelivered, Verdict
 from shared.ports import ConflictError, Stored, UnavailableError
 from tests.core.making import DEVICE, START, change
 from tests.use_cases.house import House, blocked, compliant
@@ -56,6 +57,23 @@ async def test_a_message_that_is_delivered_again_after_the_report_points_to_noth
     await house.settled(blocked(1))
     await house.fold(blocked(1))
     assert house.queues.pointers == []
+
+
+async def test_while_a_call_that_failed_waits_to_be_tried_again_no_more_pointers_are_sent(house: House) -> None:
+    await house.fold(blocked(1))
+    house.entra.errors = [ReportError(ErrorClass.TRANSIENT, "It failed.")]
+    pointer, _ = house.queues.take_pointer()
+    await house.report(pointer)
+    house.queues.pointers.clear()
+    await house.fold(blocked(2))
+    assert (house.queues.pointers, house.row.phase, house.row.attempts) == ([], Phase.PENDING, 1)
+
+
+async def test_of_a_replay_that_fails_in_part_the_rest_stays_one_message(house: House) -> None:
+    others = [compliant(1).model_copy(update={"device_id": device}) for device in devices(2)]
+    house.devices.broken = set(devices(2))
+    await house.folder.handle(ChangesMessage(v=1, changes=(blocked(1), *others), replay_of="a" * 32))
+    assert house.queues.changes == [ChangesMessage(v=1, changes=tuple(others), replay_of="a" * 32)]
 
 
 async def test_a_write_that_loses_its_race_is_made_again_on_what_the_other_wrote(house: House) -> None:

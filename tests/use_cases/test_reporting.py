@@ -430,3 +430,21 @@ async def test_rule_8_the_old_object_is_not_forgotten_while_compliance_is_unknow
     await house.settled(renamed(3))
     assert house.entra.holds == {AZURE_ID: NON_COMPLIANT}
     assert house.row.former_ids == ()
+
+
+async def test_rule_8_the_old_object_does_not_stay_compliant_though_the_new_one_is_not_in_entra(house: House) -> None:
+    await house.settled(compliant(1))
+    house.entra.errors_of[NEW_ID] = [failure(ErrorClass.NOT_FOUND)]
+    await house.settled(renamed(2))
+    assert house.entra.holds == {AZURE_ID: NON_COMPLIANT}
+    assert house.row.phase is Phase.FAILED
+
+
+async def test_an_answer_makes_up_for_a_pointer_that_was_lost_though_it_is_a_refusal(house: House) -> None:
+    await house.fold(blocked(1))
+    lost = Undelivered(id="a", queue="device-reports", message="m", at=START)
+    stored = house.devices.rows[DEVICE]
+    house.devices.rows[DEVICE] = replace(stored, report=replace(stored.report, undelivered=(lost,)))
+    house.entra.errors = [failure(ErrorClass.NOT_FOUND)]
+    await house.drain()
+    assert house.row.undelivered == ()

@@ -89,12 +89,20 @@ async def test_a_large_fleet_is_planned_chunk_by_chunk() -> None:
     assert (run.planned_at, totals.planned) == (house.clock(), CHUNK + 1)
 
 
-async def test_devices_with_nothing_to_tell_are_not_planned_and_removed_ones_are() -> None:
+async def test_devices_with_nothing_to_tell_are_not_planned_and_removed_ones_until_they_are_gone() -> None:
     house = await fleet(2)
     await house.fold(change(2, violations=()), retired(2).model_copy(update={"device_id": devices(2)[0]}))
     await planned(house)
     _, totals = await found(house)
     assert totals.planned == 2
+
+
+async def test_a_device_that_was_removed_is_left_alone_for_its_identifier_may_be_another_one_s_by_now() -> None:
+    house = await fleet(2)
+    await house.settled(retired(2).model_copy(update={"device_id": devices(2)[0]}))
+    await planned(house)
+    pointed = [device for pointer, _ in house.queues.pointers for device in pointer.devices]
+    assert pointed == devices(2)[1:]
 
 
 async def test_the_run_counts_what_was_done_and_what_failed() -> None:
