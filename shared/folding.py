@@ -127,7 +127,7 @@ def entry_of(change: DeviceChange, report: DeviceReport, received_at: datetime) 
     """Say in one line what a change did, and what was decided after it."""
     decision = report.decision
     kind = change.type.removeprefix("mdm.device.")
-    effect = "Changes nothing: newer changes are known"
+    effect = "Changes nothing: changes as new or newer are known"
     if in_force(report, change):
         effect = decision.reason
     elif carries_nothing(change):

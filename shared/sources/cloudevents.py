@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, JsonValue, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, Field, JsonValue, ValidationError, model_validator
 
 from shared.messages import MAX_CHANGE_BYTES, size_of
 from shared.model import ChangeData, ChangeType, DeviceChange, Guid, Name, Time
@@ -22,6 +22,12 @@ type Item = tuple[int, JsonValue] | Rejection
 """A change as JSON with its place, or why it is not even that."""
 
 
+def _is_json(media_type: str) -> str:
+    if media_type.partition(";")[0].strip().lower() != JSON:
+        raise ValueError(f"is not {JSON}")
+    return media_type
+
+
 class CloudEvent(BaseModel):
     """A CloudEvent that says what changed of a device. Extension attributes are let pass."""
 
@@ -31,7 +37,7 @@ class CloudEvent(BaseModel):
     type: ChangeType
     subject: Guid = Field(description="The MDM's id of the device.")
     time: Time = Field(description="When it happened, by the source's clock.")
-    datacontenttype: Annotated[str, Field(pattern=r"^application/json\s*(;.*)?$")] | None = None
+    datacontenttype: Annotated[str, AfterValidator(_is_json)] | None = None
     data: ChangeData | None = None
 
     @model_validator(mode="before")

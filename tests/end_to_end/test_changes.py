@@ -58,7 +58,7 @@ async def test_an_older_change_that_arrives_later_never_unblocks(service: Servic
     await service.idle("device-reports")
 
     assert entry["facts"]["inForce"] is False
-    assert entry["summary"] == "compliance_changed: Changes nothing: newer changes are known"
+    assert entry["summary"] == "compliance_changed: Changes nothing: changes as new or newer are known"
     assert await service.attribute(device) == "NonCompliant"
     assert (await service.shows(device))["verdict"] == "NonCompliant"
 

@@ -127,7 +127,7 @@ async def test_the_history_says_what_came_in_and_what_was_decided(house: House) 
         "compliance_changed: NonCompliant: policy 'Compromised devices' (rooted) has the action QUARANTINE"
     )
     assert (newest.at, newest.facts["changeId"], newest.facts["inForce"]) == (blocked(2).time, "change-2", True)
-    assert late.summary == "compliance_changed: Changes nothing: newer changes are known"
+    assert late.summary == "compliance_changed: Changes nothing: changes as new or newer are known"
     assert late.facts["verdict"] == "NonCompliant"
 
 
