@@ -110,13 +110,14 @@ async def _run(options: Options, no_sample: str | None) -> int:
     overrides = _overrides(options, os.environ)
     async with running_stack(port=options.port, overrides=overrides, logs=logs, on_ready=ready) as stack:
         code = 0
-        if options.sample and no_sample is None and stack.entra is not None:
+        loaded = options.sample and no_sample is None
+        if loaded and stack.entra is not None:
             code = await unless_one_dies(stack.servers, _sample(stack, stack.entra, options))
         elif options.sample:
             print(f"no sample fleet: {no_sample}")
         if options.once:
             return code
-        print("\n".join(_guide(stack)), flush=True)
+        print("\n".join(_guide(stack, loaded)), flush=True)
         with suppress(asyncio.CancelledError):
             await unless_one_dies(stack.servers, asyncio.Event().wait())
         print("\nstopping …", flush=True)
@@ -201,15 +202,23 @@ def _tell_ready(options: Options, server: Server) -> None:
     print(f"  {server.name + ' is ready':<28}{options.seconds:4.1f} s", flush=True)
 
 
-def _guide(stack: Stack) -> list[str]:
+def _guide(stack: Stack, loaded: bool) -> list[str]:
+    """Say how to go on; a device can be asked for only where the sample fleet was loaded."""
     key = f"curl -H 'x-functions-key: {FUNCTION_KEY}'"
     url = stack.host_url
     lines = [
         f"\nServing on {url} until Ctrl-C. What was started here is kept in memory: the next start begins anew.",
         f"  devices not reported   {key} '{url}/api/devices?status=Failed'",
-        f"  one device             {key} {url}/api/devices/{FLEET[0].guid}",
-        f"  its history            {key} {url}/api/devices/{FLEET[0].guid}/history",
+        f"  every device           {key} {url}/api/devices",
+    ]
+    if loaded:
+        lines += [
+            f"  one device             {key} {url}/api/devices/{FLEET[0].guid}",
+            f"  its history            {key} {url}/api/devices/{FLEET[0].guid}/history",
+        ]
+    lines += [
         f"  weekly report now      {key} -X POST {url}/api/report-runs",
+        f"  only say what it would {key} -X POST {url}/api/report-runs -d '{{\"dryRun\":true}}'",
         f"  how far it is          {key} {url}/api/report-runs",
     ]
     if stack.entra is not None:

@@ -1,5 +1,6 @@
 """One Azurite for all tests that need storage, a blank account in it for each that asks, and one running service."""
 
+import signal
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -10,6 +11,13 @@ from tests.service import Service, running_service
 # The key that every storage emulator has: no secret.
 _KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 _ACCOUNTS = [f"account{number}" for number in range(100)]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _heeding_ctrl_c() -> None:
+    """Take SIGINT as everyone does: started in the background, a shell has us and all that we start ignore it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
