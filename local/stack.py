@@ -84,7 +84,7 @@ class _Starting:
         self.ready(azurite.server)
 
     async def entra_id(self) -> None:
-        header = secrets.token_urlsafe(24)
+        header = secrets.token_hex(24)  # not urlsafe: a leading hyphen would be taken for an option
         command = python_module("local.entra", "--port", "0", "--identity-header", header)
         log = self.logs / "entra.log"
         server = await self.entered(running("Entra ID emulator", command, log=log, cwd=REPO))
