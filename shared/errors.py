@@ -15,8 +15,9 @@ _C = ErrorClass
 class Handling:
     """How an error of a class is handled.
 
-    ``retried``: the service tries again by itself, soon. Whatever the class, the weekly run and the next change of
-    the device try again too. ``permanent``: trying again without someone mending the cause is of no use.
+    ``retried``: the service tries again by itself, soon. Whatever the class, the weekly run tries again, and so does a
+    change by which something else is to be told. ``permanent``: trying again without someone mending the cause is of
+    no use.
     """
 
     mended_by: MendedBy
